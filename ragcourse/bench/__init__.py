@@ -1,0 +1,76 @@
+"""Benchmarks: ``ragcourse bench NAME`` measures, prints a table and keeps the raw samples.
+
+Nothing here is a test: a figure that depends on the machine is reported, not asserted. This module
+imports nothing heavy, since the measured processes import it too, in the peers' environments.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ragcourse.bench.report import Report
+
+
+def _startup(report: Report, **options: Any) -> None:
+    from ragcourse.bench.startup import startup
+
+    startup(report, **options)
+
+
+def _query(report: Report, *, peers: bool, **options: Any) -> None:
+    from ragcourse.bench.query import query
+
+    if peers:
+        raise ValueError("bench query has no --peers: their queries are timed by bench startup --peers")
+    query(report, **options)
+
+
+BENCHES: dict[str, Callable[..., None]] = {"startup": _startup, "query": _query}
+"""Name → function that fills a report: ``bench(report, *, rounds, quick, peers, progress)``."""
+
+
+def run(
+    name: str, *, json_out: bool = False, peers: bool = False, rounds: int | None = None, quick: bool = False
+) -> Report:
+    """Run a benchmark, write ``data/results/NAME.json``, print a table or (``json_out``) the same JSON.
+
+    Progress goes to standard error. ``rounds`` overrides the usual number of interleaved rounds.
+    ``quick`` measures a few documents once, to see that all parts work, and writes no result.
+    Raises ``ValueError`` for an unknown name or rounds < 1.
+    """
+    from rich.console import Console
+
+    from ragcourse.bench.report import Report
+    from ragcourse.paths import RESULTS
+
+    if name not in BENCHES:
+        raise ValueError(f"there is no benchmark {name!r}; have {', '.join(BENCHES)}")
+    if rounds is not None and rounds < 1:
+        raise ValueError(f"--rounds is {rounds}; measure at least once")
+    words = ["ragcourse", "bench", name]
+    words += ["--peers"] * peers + ["--rounds", str(rounds)] * (rounds is not None) + ["--quick"] * quick
+    report = Report(name + "-peers" * peers, shlex.join(words))
+    errors = Console(stderr=True)
+    with errors.status(f"{report.command} …") as status:
+
+        def progress(line: str) -> None:
+            if errors.is_terminal:
+                status.update(line)
+            else:
+                errors.print(line, highlight=False)
+
+        BENCHES[name](report, rounds=rounds, quick=quick, peers=peers, progress=progress)
+    if not quick:
+        errors.print(f"written: {report.write(RESULTS)}", highlight=False)
+    if json_out:
+        sys.stdout.write(report.dumps())
+    else:
+        console = Console()
+        console.print(report.table())
+        for note in report.notes:
+            console.print(note, highlight=False, markup=False)
+    return report

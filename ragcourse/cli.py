@@ -1,0 +1,152 @@
+"""The ``ragcourse`` command. A command imports what it needs when it runs, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+import ragcourse
+
+app = typer.Typer(
+    name="ragcourse",
+    help="Make your RAG fast: a course, and the library it teaches with.",
+    epilog="Start with: ragcourse lab",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on standard output.")]
+
+
+def main() -> None:
+    """The console script."""
+    app()
+
+
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """An error meant for a person is one line on standard error and exit code 1, not a traceback.
+
+    ``RAGCOURSE_TRACEBACK=1`` in the environment shows where it came from.
+    """
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        if os.environ.get("RAGCOURSE_TRACEBACK"):
+            raise
+        print(f"ragcourse: {error}", file=sys.stderr)
+        raise typer.Exit(1) from error
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ragcourse {ragcourse.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Make your RAG fast: a course, and the library it teaches with."""
+
+
+@app.command()
+def lab(
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="This port; by default the first free one from 8888."),
+    ] = None,
+    browser: Annotated[
+        bool | None,
+        typer.Option("--browser/--no-browser", help="Open the page; by default where there is a desktop."),
+    ] = None,
+) -> None:
+    """Open JupyterLab on the first lesson, for this machine only (127.0.0.1). Ctrl-C stops it."""
+    from ragcourse.lab import open_lab
+
+    with plain_errors():
+        open_lab(port, browser)
+
+
+@app.command()
+def tour(as_json: AsJson = False) -> None:
+    """The main job without a notebook: ingest the handbook cold, restart warm, ask, print a table."""
+    from ragcourse.tour import run
+
+    with plain_errors():
+        run(json_out=as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is installed, what runs here, and how to get the rest.
+
+    Stores, kernel and Redis are started for real. The exit code is 1 if something the course needs is
+    missing or broken, else 0.
+    """
+    from rich.console import Console
+
+    from ragcourse.doctor import examine, is_fit, parts, render, to_json
+
+    findings = []
+    with Console(stderr=True).status("") as progress:
+        for part in parts():
+            progress.update(f"trying {part.name} …")
+            findings.append(examine(part))
+    if as_json:
+        import json
+
+        print(json.dumps(to_json(findings), indent=1, ensure_ascii=False))
+    else:
+        Console().print(render(findings))
+    raise typer.Exit(0 if is_fit(findings) else 1)
+
+
+@app.command()
+def release(
+    numbers: Annotated[
+        list[str] | None, typer.Argument(metavar="[NN]...", help="Lessons such as 00 01; by default all.")
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 1 if something would change.")
+    ] = False,
+) -> None:
+    """Write lessons/ from their masters in solutions/: the same, with the answers taken out."""
+    from ragcourse.grading.release import release as write
+
+    with plain_errors():
+        changes = write(numbers or [], check=check)
+    for line in changes or ["every lesson matches its master"]:
+        print(line)
+    raise typer.Exit(1 if check and changes else 0)
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="startup or query.")],
+    as_json: AsJson = False,
+    peers: Annotated[
+        bool, typer.Option("--peers", help="Race other frameworks, each in an environment of its own.")
+    ] = False,
+    rounds: Annotated[int | None, typer.Option(min=1, help="How often each is measured, in turn.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A small run that keeps no result.")] = False,
+) -> None:
+    """Measure, print a table, keep the raw samples in data/results/NAME.json."""
+    from ragcourse.bench import run
+
+    with plain_errors():
+        run(name, json_out=as_json, peers=peers, rounds=rounds, quick=quick)
+
+
+if __name__ == "__main__":
+    main()

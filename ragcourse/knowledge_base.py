@@ -1,0 +1,358 @@
+"""A folder of files becomes a searchable library, and stays one after a restart.
+
+``start`` compares the folder with the manifest and does only what changed; a warm start of an
+unchanged folder opens the store and looks at every file's stamp, and parses and embeds nothing.
+The order of the writes that makes a change atomic is described in ``manifest``.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from ragcourse.documents import ROOT_GROUP, Hit, Metadata, Node, check_metadata, content_hash
+from ragcourse.embedders import Embedder, StaticEmbedder
+from ragcourse.folder_diff import FolderDiff, compare
+from ragcourse.indexes import Index
+from ragcourse.library import Library, LibraryError, LibraryLocked
+from ragcourse.manifest import Change, FileRecord
+from ragcourse.progress import Progress
+from ragcourse.readers import FileEntry, ReadError, read, scan
+from ragcourse.splitters import NodeGroup, Splitter, cut, default_groups, fingerprint
+from ragcourse.stores import Store, StoreError, Vectors, Where, make_store, parse_conf
+from ragcourse.stores.as_index import StoreIndex
+from ragcourse.stores.base import NODE_FIELDS
+from ragcourse.timing import format_seconds, span
+
+__all__ = ["KnowledgeBase", "LibraryError", "LibraryLocked", "StartReport", "with_title"]
+
+_BATCH = 1000  # nodes written to the store and committed at a time
+
+
+@dataclass(slots=True)
+class StartReport:
+    """What a start did. Lists hold document ids; ``skipped`` pairs of file and reason."""
+
+    added: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    recovered: int = 0  # nodes of an interrupted change that were cleared away
+    nodes: dict[str, int] = field(default_factory=dict)  # group → nodes after the start
+    seconds: float = 0.0
+
+    @property
+    def warm(self) -> bool:
+        """True if nothing had to be read, cut or embedded."""
+        return not (self.added or self.changed or self.removed)
+
+    def __str__(self) -> str:
+        nodes = ", ".join(f"{count:,} {group}" for group, count in self.nodes.items())
+        text = (
+            f"{'warm' if self.warm else 'cold'} start in {format_seconds(self.seconds)}: {len(self.added)} added, "
+            f"{len(self.changed)} changed, {len(self.removed)} removed, {len(self.unchanged)} unchanged; "
+            f"{nodes or 'no'} nodes"
+        )
+        return "\n  skipped ".join([text, *(f"{name}: {reason}" for name, reason in self.skipped)])
+
+
+def with_title(node: Node) -> str:
+    """What is embedded of a node by default: the document's title and the text."""
+    title = node.metadata.get("title")
+    return f"{title}: {node.text}" if title else node.text
+
+
+class KnowledgeBase:
+    """A library over ``folder``.
+
+    ``store_conf`` is the form of the reference texts (``stores.make_store``; None: in memory),
+    ``embedder`` defaults to the static one. ``groups`` names the groups that are searched: presets
+    (CoarseChunk, MediumChunk, FineChunk, sentence), or others made with ``create_node_group``. Only
+    these are embedded; of the rest only their parents are built. ``home`` is where the manifest
+    goes if the store is a server; otherwise it lies beside the store's own files.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        store_conf: Mapping[str, Any] | None = None,
+        embedder: Embedder | None = None,
+        *,
+        groups: Sequence[str] = (),
+        embed_text: Callable[[Node], str] = with_title,
+        home: str | Path | None = None,
+    ) -> None:
+        self.folder = Path(folder)
+        self.embedder: Embedder = embedder if embedder is not None else StaticEmbedder()
+        self._store_conf = store_conf
+        self._store_class, store_kwargs = parse_conf(store_conf)
+        self._home = Path(home) if home is not None else self._store_class.home(**store_kwargs)
+        if self._store_class.persistent and self._home is None:
+            raise ValueError("the store is a server: say with home=… where the library's manifest is to be kept")
+        self._embed_text = embed_text
+        self._groups = default_groups()
+        self._searched: list[str] = []
+        self._indexes: dict[str, tuple[str | None, Callable[[], Index]]] = {}
+        self._live: dict[str, tuple[str, Index]] = {}
+        self._library: Library | None = None
+        for name in groups:
+            self.search_group(name)
+        for name, conf in dict((store_conf or {}).get("indices") or {}).items():
+            self.register_index(name, self._store_index, {"type": conf.get("backend"), "kwargs": conf.get("kwargs")})
+
+    # ---- what the library is made of: said before start() ----
+
+    def create_node_group(self, name: str, transform: Splitter, parent: str = ROOT_GROUP) -> None:
+        """Define a group and have it searched. ``transform``: text → spans ``(start, end)`` or strings."""
+        self._before_start("create_node_group")
+        if parent != ROOT_GROUP and parent not in self._groups:
+            raise ValueError(f"group {name!r}: there is no parent group {parent!r}; have {', '.join(self._groups)}")
+        if not callable(transform):
+            raise ValueError(f"group {name!r}: transform is a {type(transform).__name__}, not a function of a text")
+        self._groups[name] = NodeGroup(name, transform, parent)
+        self.search_group(name)
+
+    def search_group(self, name: str) -> None:
+        """Have the nodes of a group embedded and searched."""
+        if name not in self._groups:
+            raise ValueError(f"there is no group {name!r}; have {', '.join(self._groups)}")
+        if name not in self._searched:
+            self._before_start(f"search_group({name!r})")
+            self._searched.append(name)
+
+    def register_index(self, name: str, make: Callable[..., Index], *args: Any, group: str | None = None) -> None:
+        """Have ``make(*args)`` called at start, filled with the nodes of ``group`` and kept up to date.
+
+        ``Retriever(kb, index=name)`` queries it. ``group`` defaults to the first searched one.
+        """
+        self._before_start("register_index")
+        if name == "default" or name in self._indexes:
+            raise ValueError(f"the name {name!r} is taken; choose another one for this index")
+        self._indexes[name] = (group, lambda: make(*args))
+        if group is not None:
+            self.search_group(group)
+
+    def _before_start(self, what: str) -> None:
+        if self._library is not None:
+            raise LibraryError(f"{what} changes what the library is made of: call it before start()")
+
+    def _store_index(self, conf: Mapping[str, Any]) -> StoreIndex:
+        return StoreIndex(make_store(conf, self.embedder.dim, "index"), self.embedder, self._embed_text)
+
+    @property
+    def group(self) -> str:
+        """The group that is searched unless another one is named."""
+        return self._searched[0] if self._searched else "sentence"
+
+    def parent_group(self, group: str) -> str | None:
+        """The group whose nodes those of ``group`` are cut from; None if it cuts whole documents."""
+        if group not in self._groups:
+            raise ValueError(f"there is no group {group!r}; have {', '.join(self._groups)}")
+        parent = self._groups[group].parent
+        return None if parent == ROOT_GROUP else parent
+
+    # ---- opening, bringing up to date, closing ----
+
+    def start(self, *, progress: bool = False, rebuild: bool = False) -> StartReport:
+        """Bring the library up to date with the folder and open it for search.
+
+        Files that cannot be read are reported and skipped. ``rebuild`` throws the library away
+        first. Raises ``FileNotFoundError`` for a missing folder, ``LibraryLocked`` if it is open
+        elsewhere, ``LibraryError`` if it was written with another embedder (nothing is changed
+        then) or the store fails (nothing that was committed is lost).
+        """
+        begin = time.perf_counter()
+        report = StartReport()
+        entries = list(scan(self.folder))
+        try:
+            with span("open"):
+                library = self._library = self._library or self._open(rebuild)
+                report.recovered = library.recover()
+            self._update(library, entries, report, progress)
+            self._fill_indexes(library)
+        except (StoreError, sqlite3.Error) as error:
+            self.close()
+            raise LibraryError(
+                f"the library could not be written: {error}. All that was committed before is safe; "
+                "mend the cause (a full disk?) and start again"
+            ) from error
+        except BaseException:
+            self.close()
+            raise
+        report.nodes = library.manifest.counts()
+        report.seconds = time.perf_counter() - begin
+        return report
+
+    def close(self) -> None:
+        """Release stores, manifest and lock; ``start`` opens them again."""
+        for _, index in self._live.values():
+            if isinstance(index, StoreIndex):
+                index.close()
+        self._live = {}
+        if self._library is not None:
+            self._library.close()
+            self._library = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def _open(self, rebuild: bool) -> Library:
+        if not self._searched:
+            self._searched.append("sentence")
+        embedder = f"{self.embedder.fingerprint}, {fingerprint(self._embed_text)}"
+        settings = {"embedder": embedder, "dim": str(self.embedder.dim)}
+        return Library(self._store_conf, self._home, self._searched, settings, rebuild=rebuild)
+
+    def _update(self, library: Library, entries: Sequence[FileEntry], report: StartReport, progress: bool) -> None:
+        manifest = library.manifest
+        recipe = repr([(group.name, group.parent, fingerprint(group.transform)) for group in self._chain()])
+        recipe += repr(sorted(self._searched))
+        recut = manifest.meta().get("groups") != recipe
+        with span("compare"):
+            diff = compare(entries, manifest.files(), recheck=recut)
+        report.unchanged = [record.id for record in diff.unchanged if not record.problem]
+        report.removed, report.skipped = diff.removed, diff.skipped
+        if recut:  # until every document is cut anew, the library has no one recipe
+            manifest.set_meta({"groups": ""})
+        if diff.touched:
+            manifest.record_files(diff.touched)
+        for batch in self._batches(diff, report, progress):
+            self._apply(library, batch)
+        if diff.removed:
+            self._apply(library, [Change(name, None, ()) for name in diff.removed])
+        if recut:
+            manifest.set_meta({"groups": recipe})
+
+    def _apply(self, library: Library, changes: Sequence[Change]) -> None:
+        fresh, superseded = library.apply(changes, self._embed)
+        for group, index in self._live.values():
+            index.remove([node_id for node_id, name in superseded.items() if name == group])
+            if mine := [node for node in fresh if node.group == group]:
+                index.update(mine)
+
+    def _embed(self, nodes: Sequence[Node]) -> Vectors:
+        return self.embedder.embed([self._embed_text(node) for node in nodes])
+
+    def _chain(self) -> list[NodeGroup]:
+        """The searched groups and all that they are cut from, parents first."""
+        chain: dict[str, NodeGroup] = {}
+
+        def visit(name: str) -> None:
+            if name != ROOT_GROUP and name not in chain:
+                visit(self._groups[name].parent)
+                chain[name] = self._groups[name]
+
+        for name in self._searched:
+            visit(name)
+        return list(chain.values())
+
+    def _batches(self, diff: FolderDiff, report: StartReport, progress: bool) -> Iterator[list[Change]]:
+        """Read and cut the new and changed files; hand them on in batches of about a thousand nodes."""
+        chain, batch, size = self._chain(), list[Change](), 0
+        added = {entry.id for entry in diff.added}
+        work = [*diff.added, *diff.changed]
+        with Progress(progress and bool(work)) as bar:
+            bar.begin("reading, splitting, embedding", total=len(work))
+            for entry in work:
+                seen_ns = time.time_ns()
+                try:
+                    data = entry.path.read_bytes()
+                except OSError as error:  # not its content is at fault: keep what we have of it
+                    report.skipped.append((entry.id, f"cannot open the file: {error.strerror}"))
+                    continue
+                change = self._change(entry, data, seen_ns, chain)
+                if change.file and change.file.problem:
+                    report.skipped.append((entry.id, change.file.problem))
+                else:
+                    (report.added if entry.id in added else report.changed).append(entry.id)
+                batch.append(change)
+                size += len(change.nodes)
+                if size >= _BATCH:
+                    yield batch
+                    batch, size = [], 0
+                bar.advance()
+            if batch:
+                yield batch
+
+    def _change(self, entry: FileEntry, data: bytes, seen_ns: int, chain: Sequence[NodeGroup]) -> Change:
+        def record(problem: str | None, metadata: Metadata) -> FileRecord:
+            return FileRecord(entry.id, entry.stamp, seen_ns, content_hash(data), problem, metadata)
+
+        try:
+            with span("read"):
+                document = read(entry.path, self.folder, data)
+                check_metadata(document.metadata, document.id)
+        except ReadError as error:
+            return Change(entry.id, record(str(error), {}), ())
+        with span("split"):
+            return Change(entry.id, record(None, document.metadata), cut(document, chain))
+
+    def _fill_indexes(self, library: Library) -> None:
+        for name, (group, make) in self._indexes.items():
+            if name not in self._live:
+                with span(f"index {name}"):
+                    index = make()
+                    for nodes, _ in library.stores[group or self.group].items():
+                        index.update(nodes)
+                    self._live[name] = (group or self.group, index)
+
+    # ---- what an open library answers ----
+
+    @property
+    def library(self) -> Library:
+        """The open library. Raises ``LibraryError`` before ``start``."""
+        if self._library is None:
+            raise LibraryError("the library is not open: call start() first")
+        return self._library
+
+    def search(self, vector: Vectors, k: int, group: str | None = None, where: Where | None = None) -> list[Hit]:
+        """The ``k`` committed nodes of ``group`` nearest to ``vector`` (dim,), best first.
+
+        Raises ``ValueError`` for k < 1, a wrong dimension, a group that is not searched, a filter
+        field that no document has.
+        """
+        if where:
+            self._check_filter(where)
+        self.store(group)
+        return self.library.search(vector, k, group or self.group, where)
+
+    def store(self, group: str | None = None) -> Store:
+        """The open store of a searched group."""
+        stores = self.library.stores
+        if (name := group or self.group) not in stores:
+            raise ValueError(f"group {name!r} is not searched in this library; it has {', '.join(stores)}")
+        return stores[name]
+
+    def index(self, name: str) -> Index:
+        """A registered index, filled and up to date."""
+        if name not in self._live:
+            raise ValueError(f"there is no index {name!r}; have {', '.join(['default', *self._indexes])}")
+        return self._live[name][1]
+
+    def get(self, ids: Sequence[str], group: str) -> list[Node]:
+        """Nodes of any group by id, in order; unknown ids are left out."""
+        stores = self.library.stores
+        return stores[group].get(ids) if group in stores else self.library.manifest.get(ids)
+
+    def count(self, group: str | None = None) -> int:
+        """Committed nodes of a group (default: the first searched one)."""
+        return self.library.manifest.counts().get(group or self.group, 0)
+
+    def documents(self) -> list[str]:
+        """Ids of the documents in the library."""
+        return sorted(record.id for record in self.library.manifest.files().values() if not record.problem)
+
+    def _check_filter(self, where: Where) -> None:
+        fields = {*NODE_FIELDS, "title", *self.library.manifest.fields()}
+        for name in where:
+            if name not in fields:
+                raise ValueError(f"no document has a field {name!r} to filter by; have {', '.join(sorted(fields))}")

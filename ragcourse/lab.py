@@ -1,0 +1,78 @@
+"""``ragcourse lab``: JupyterLab on the lessons, for this machine only."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+LESSONS = "lessons"
+FIRST_LESSON = "00_measure_first.ipynb"
+
+KERNEL_OF_THIS_ENVIRONMENT = {"JUPYTER_PREFER_ENV_PATH": "1"}
+"""Environment variable: a kernel called python3 in the user's home must not take the place of ours."""
+
+
+class LabError(RuntimeError):
+    """JupyterLab cannot start; the message says what to do."""
+
+
+def open_lab(port: int | None = None, browser: bool | None = None) -> None:
+    """Serve the lessons until Ctrl-C; the address is printed when the page is ready.
+
+    ``port``: this one or none at all; by default the first free one from 8888. ``browser``: whether to open
+    the page in one; by default where there is one to open. Raises `LabError`; exits with 1 on a taken port.
+    """
+    if find_spec("jupyterlab") is None:
+        raise LabError("JupyterLab is not installed here. Run: make lab")
+    page = first_page(REPOSITORY)
+    os.environ.update(KERNEL_OF_THIS_ENVIRONMENT)
+    os.environ.setdefault("JUPYTER_TOKEN", secrets.token_hex(24))  # else the server prints an address as well
+    from jupyterlab.labapp import LabApp
+
+    server = LabApp.initialize_server(argv=server_arguments(REPOSITORY, page, port, browser))
+    print(f"JupyterLab is at {server.local_url}\nCtrl-C stops it.", flush=True)
+    server.start()
+
+
+def first_page(repository: Path) -> str:
+    """The path in JupyterLab's address that opens the first lesson, or the lessons' folder."""
+    lessons = repository / LESSONS
+    if not lessons.is_dir():
+        raise LabError(f"there are no lessons in {repository}. Run ragcourse from a copy of the repository")
+    first = lessons / FIRST_LESSON
+    return "/lab/tree/" + quote((first if first.is_file() else lessons).relative_to(repository).as_posix())
+
+
+def server_arguments(repository: Path, page: str, port: int | None, browser: bool | None) -> list[str]:
+    """The command line for Jupyter's server."""
+    arguments = [
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port or 8888}",
+        f"--ServerApp.port_retries={50 if port is None else 0}",
+        f"--ServerApp.root_dir={repository}",
+        f"--LabApp.default_url={page}",
+        "--ServerApp.answer_yes=True",  # Ctrl-C stops at once
+        "--LabApp.news_url=None",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        "--Application.log_level=WARN",
+    ]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        arguments.append("--allow-root")
+    if not (has_browser(os.environ) if browser is None else browser):
+        arguments.append("--no-browser")
+    return arguments
+
+
+def has_browser(environment: Mapping[str, str], platform: str = sys.platform) -> bool:
+    """Whether a page can be opened here: a desktop is there, or the user named a browser."""
+    chosen = environment.get("BROWSER", "")
+    if chosen:
+        return chosen.lower() != "none"
+    desktop = environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")
+    return platform in ("darwin", "win32") or bool(desktop)

@@ -1,0 +1,127 @@
+"""Files become documents: .txt, .md, .html, .docx, .pdf.
+
+``scan`` lists what a folder holds, ``read`` turns one file into a ``Document``. A file that cannot
+be read raises ``ReadError`` with a reason fit to show; ingest counts it as skipped and goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ragcourse.documents import Document, Scalar
+from ragcourse.readers.docx import read_docx
+from ragcourse.readers.errors import ReadError
+from ragcourse.readers.html import read_html
+from ragcourse.readers.pdf import read_pdf
+from ragcourse.readers.text import read_markdown, read_text
+
+__all__ = ["MAX_BYTES", "READERS", "FileEntry", "ReadError", "read", "scan"]
+
+MAX_BYTES = 32 * 2**20
+"""Files above this size are skipped: a book is 1 MB of text, so 32 MiB is a log or an accident."""
+
+Reader = Callable[[bytes], tuple[str, dict[str, Scalar]]]
+
+READERS: dict[str, Reader] = {
+    ".txt": read_text,
+    ".md": read_markdown,
+    ".markdown": read_markdown,
+    ".html": read_html,
+    ".htm": read_html,
+    ".docx": read_docx,
+    ".pdf": read_pdf,
+}
+"""File ending → function from the file's bytes to (text, metadata). Add your own here."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A file of the folder as the file system describes it, without opening it.
+
+    ``stamp`` changes when the file does: size in bytes, modification and status-change time in ns,
+    inode. ``problem`` says why the file is not to be read, if so; ``unreachable`` that this may be
+    a passing trouble (rights, a network drive) and says nothing of the content.
+    """
+
+    id: str
+    path: Path
+    stamp: tuple[int, int, int, int]
+    problem: str | None = None
+    unreachable: bool = False
+
+
+def scan(folder: Path) -> Iterator[FileEntry]:
+    """The files below ``folder`` in the order of their names; hidden ones are left out.
+
+    Raises ``FileNotFoundError`` or ``NotADirectoryError`` when there is no such folder.
+    """
+    if not folder.exists():
+        raise FileNotFoundError(f"the folder {folder} does not exist: nothing to ingest")
+    if not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file; give the folder that holds your documents")
+    yield from _walk(folder, folder.resolve(), "")
+
+
+def _walk(folder: Path, root: Path, prefix: str) -> Iterator[FileEntry]:
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        yield _unreachable(prefix.rstrip("/"), folder, f"cannot list the folder: {error.strerror}")
+        return
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        name = prefix + entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(Path(entry.path), root, name + "/")
+        else:
+            yield _entry(entry, root, name)
+
+
+def _entry(entry: os.DirEntry[str], root: Path, name: str) -> FileEntry:
+    path = Path(entry.path)
+    problem = None
+    try:
+        info = entry.stat()
+        if entry.is_symlink() and not path.resolve().is_relative_to(root):
+            problem = "a symbolic link that leaves the folder"
+        elif entry.is_dir():
+            problem = "a symbolic link to a folder; links to folders are not followed"
+        elif not stat.S_ISREG(info.st_mode):
+            problem = "not a regular file"
+        elif path.suffix.lower() not in READERS:
+            problem = f"no reader for {path.suffix or 'a name without ending'} (have {', '.join(READERS)})"
+        elif info.st_size > MAX_BYTES:
+            problem = f"{info.st_size / 2**20:.1f} MiB is above the limit of {MAX_BYTES // 2**20} MiB a file"
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+        return _unreachable(name, path, f"cannot look at the file: {error}")
+    return FileEntry(name, path, (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino), problem)
+
+
+def _unreachable(name: str, path: Path, problem: str) -> FileEntry:
+    return FileEntry(name, path, (0, 0, 0, 0), problem, unreachable=True)
+
+
+def read(path: Path, root: Path | None = None, data: bytes | None = None) -> Document:
+    """One file as a ``Document`` whose id is the path relative to ``root`` (default: its folder).
+
+    ``data`` gives the bytes when the caller has them already. Raises ``ReadError``, and ``OSError``
+    if the file cannot be opened.
+    """
+    name = path.relative_to(root).as_posix() if root else path.name
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise ReadError(f"no reader for {path.suffix or 'a name without ending'}")
+    if data is None:
+        data = path.read_bytes()
+    if not data:
+        raise ReadError("the file is empty")
+    text, metadata = reader(data)
+    if not text.strip():
+        raise ReadError("there is no text in it")
+    return Document(name, text, {"file_type": path.suffix.lower().lstrip("."), **metadata})

@@ -1,0 +1,134 @@
+"""Chroma: an HNSW index of its own, documents and metadata in SQLite, one folder on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ragcourse.documents import Hit, Node
+from ragcourse.stores.base import NODE_FIELDS, Store, StoreError, Vectors, Where, values_of
+
+_OWN = ("document", "group", "start", "end", "parent")  # a node's fields, kept beside its metadata
+_PREFIX = "node."  # so that a document's own field "start" does not collide with ours
+
+
+class ChromaStore(Store):
+    """``dir`` is the database's folder, ``name`` the collection's name.
+
+    Chroma writes to SQLite before ``add`` returns, and repairs its vector index from there at the
+    next opening: it needs no flush. Raises ``ValueError`` for a collection of another dimension.
+    """
+
+    type = "chroma"
+
+    def __init__(self, dim: int, dir: str | Path, name: str = "nodes") -> None:
+        super().__init__(dim)
+        import chromadb  # seconds of imports that a memory store never needs
+        from chromadb.config import Settings
+        from chromadb.errors import ChromaError, NotFoundError
+
+        self._dir = Path(dir)
+        self._dir.mkdir(parents=True, exist_ok=True)
+        settings = Settings(anonymized_telemetry=False)
+        collection = f"ragcourse-{name}"
+        try:
+            self._client = chromadb.PersistentClient(str(self._dir), settings=settings)
+            try:
+                self._nodes = self._client.get_collection(collection, embedding_function=None)
+            except NotFoundError:
+                self._nodes = self._client.create_collection(
+                    collection, metadata={"dim": dim}, configuration={"hnsw": {"space": self.metric}}, embedding_function=None
+                )
+        except (ChromaError, OSError) as error:
+            raise StoreError(f"Chroma could not open {self._dir}: {error}") from error
+        written = (self._nodes.metadata or {}).get("dim")
+        if written != dim:
+            raise ValueError(f"the Chroma collection in {self._dir} holds vectors of {written} dimensions, not {dim}")
+        self._batch = self._client.get_max_batch_size()
+
+    @classmethod
+    def home(cls, **kwargs: Any) -> Path | None:
+        return Path(kwargs["dir"]) / "library"
+
+    def _add(self, nodes: Sequence[Node], vectors: Vectors) -> None:
+        for start in range(0, len(nodes), self._batch):
+            part = nodes[start : start + self._batch]
+            self._nodes.upsert(
+                ids=[node.id for node in part],
+                embeddings=vectors[start : start + self._batch],
+                documents=[node.text for node in part],
+                metadatas=[_to_row(node) for node in part],
+            )
+
+    def _search(self, vector: Vectors, k: int, where: Where) -> list[Hit]:
+        found = self._nodes.query(
+            query_embeddings=vector[None, :],
+            n_results=k,
+            where=_to_filter(where),
+            include=["documents", "metadatas", "distances"],
+        )
+        ids, texts, rows, distances = (found[key][0] for key in ("ids", "documents", "metadatas", "distances"))  # type: ignore[literal-required,index]
+        return [
+            Hit(_to_node(node_id, text, row), 1.0 - distance)
+            for node_id, text, row, distance in zip(ids, texts, rows, distances, strict=True)
+        ]
+
+    def get(self, ids: Sequence[str]) -> list[Node]:
+        nodes: dict[str, Node] = {}
+        for start in range(0, len(ids), self._batch):
+            found = self._nodes.get(ids=list(ids[start : start + self._batch]), include=["documents", "metadatas"])
+            nodes.update((node.id, node) for node in _to_nodes(found))
+        return [nodes[node_id] for node_id in ids if node_id in nodes]
+
+    def _delete(self, ids: list[str]) -> None:
+        for start in range(0, len(ids), self._batch):
+            self._nodes.delete(ids=ids[start : start + self._batch])
+
+    def _engine_errors(self) -> tuple[type[Exception], ...]:
+        from chromadb.errors import ChromaError
+
+        return (ChromaError, OSError)
+
+    def count(self) -> int:
+        return self._nodes.count()
+
+    def ids(self) -> set[str]:
+        return set(self._nodes.get(include=[])["ids"])
+
+    def items(self, batch: int = 1024) -> Iterator[tuple[list[Node], Vectors]]:
+        for offset in range(0, self.count(), batch):
+            found = self._nodes.get(limit=batch, offset=offset, include=["documents", "metadatas", "embeddings"])
+            yield _to_nodes(found), np.asarray(found["embeddings"], np.float32)
+
+    def drop(self) -> None:
+        self._client.delete_collection(self._nodes.name)
+        self.close()
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def _to_row(node: Node) -> dict[str, Any]:
+    row = {_PREFIX + field: getattr(node, field) for field in _OWN}
+    return {**node.metadata, **{key: value for key, value in row.items() if value is not None}}
+
+
+def _to_node(node_id: str, text: str, row: dict[str, Any]) -> Node:
+    own = {field: row.get(_PREFIX + field) for field in _OWN}
+    metadata = {key: value for key, value in row.items() if not key.startswith(_PREFIX)}
+    return Node(id=node_id, text=text, metadata=metadata, **own)  # type: ignore[arg-type]
+
+
+def _to_nodes(found: Any) -> list[Node]:
+    return [_to_node(*row) for row in zip(found["ids"], found["documents"], found["metadatas"], strict=True)]
+
+
+def _to_filter(where: Where) -> dict[str, Any] | None:
+    clauses = [
+        {(_PREFIX + field if field in NODE_FIELDS else field): {"$in": values_of(wanted)}}
+        for field, wanted in where.items()
+    ]
+    return {"$and": clauses} if len(clauses) > 1 else clauses[0] if clauses else None

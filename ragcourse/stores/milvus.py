@@ -1,0 +1,208 @@
+"""Milvus: a vector database behind one ``uri``, a local file (Milvus Lite) or a server.
+
+Milvus Lite 3 is a Python engine on Faiss and Arrow, with wheels for Windows and every index type;
+release 2.5 was C++ and answers faster, but knows FLAT and IVF_FLAT only and not Windows.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ragcourse.documents import Hit, Node
+from ragcourse.stores.base import NODE_FIELDS, Store, StoreError, Vectors, Where, values_of
+
+_MAX_TEXT = 65_535  # bytes in a VARCHAR
+_FIELDS = ["text", "document", "group", "start", "end", "parent", "metadata"]
+_BATCH = 1000
+_METRICS = {"COSINE": "cosine", "IP": "inner product", "L2": "l2"}
+
+
+class MilvusStore(Store):
+    """``uri`` is a path that ends in ``.db`` or the address of a server; ``name`` the collection's.
+
+    ``index_kwargs`` names ``index_type`` (default FLAT), ``metric_type`` (COSINE, IP or L2) and
+    ``params``. Scores under L2 are negated squared distances, so that higher is better here too.
+    Raises ``ValueError`` for a collection of another dimension, ``StoreError`` if it cannot be opened.
+    """
+
+    type = "milvus"
+
+    def __init__(
+        self, dim: int, uri: str | Path, name: str = "nodes", index_kwargs: dict[str, Any] | None = None, token: str = ""
+    ) -> None:
+        super().__init__(dim)
+        index = {"index_type": "FLAT", "metric_type": "COSINE", "params": {}, **(index_kwargs or {})}
+        if unknown := set(index) - {"index_type", "metric_type", "params", "embed_key"}:
+            raise ValueError(f"index_kwargs has no field {sorted(unknown)[0]!r}; it takes index_type, metric_type, params")
+        if index["metric_type"] not in _METRICS:
+            raise ValueError(f"metric_type {index['metric_type']!r} is not one of {', '.join(_METRICS)}")
+        self.metric = _METRICS[index["metric_type"]]
+        self._uri, self._name = str(uri), f"ragcourse_{name}"
+        self._client = _connect(self._uri, token)
+        if self._client.has_collection(self._name):
+            self._check_dim()
+            self._client.load_collection(self._name)
+        else:
+            self._create(index)
+        self._unflushed = False
+
+    @classmethod
+    def home(cls, **kwargs: Any) -> Path | None:
+        uri = str(kwargs["uri"])
+        return None if _is_remote(uri) else Path(uri + ".library")
+
+    def _check_dim(self) -> None:
+        fields = self._client.describe_collection(self._name)["fields"]
+        written = next(field["params"]["dim"] for field in fields if field["name"] == "vector")
+        if int(written) != self.dim:
+            raise ValueError(f"the Milvus collection in {self._uri} holds vectors of {written} dimensions, not {self.dim}")
+
+    def _create(self, index: dict[str, Any]) -> None:
+        from pymilvus import DataType
+
+        schema = self._client.create_schema(auto_id=False)
+        schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=64)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=self.dim)
+        schema.add_field("text", DataType.VARCHAR, max_length=_MAX_TEXT)
+        for field in ("document", "group", "parent"):
+            schema.add_field(field, DataType.VARCHAR, max_length=4096)
+        for field in ("start", "end"):
+            schema.add_field(field, DataType.INT64)
+        schema.add_field("metadata", DataType.JSON)
+        settings = self._client.prepare_index_params()
+        settings.add_index(
+            "vector", index_type=index["index_type"], metric_type=index["metric_type"], params=index["params"]
+        )
+        self._client.create_collection(self._name, schema=schema, index_params=settings)
+
+    def _add(self, nodes: Sequence[Node], vectors: Vectors) -> None:
+        for node in nodes:
+            if len(node.text.encode("utf-8", "surrogatepass")) > _MAX_TEXT:
+                raise ValueError(
+                    f"a node of {node.document} in group {node.group} is longer than the {_MAX_TEXT:,} bytes "
+                    "that Milvus keeps in a field; split it smaller"
+                )
+        rows = [_to_row(node, vector) for node, vector in zip(nodes, vectors, strict=True)]
+        for start in range(0, len(rows), _BATCH):
+            self._client.upsert(self._name, rows[start : start + _BATCH])
+        self._unflushed = True
+
+    def _search(self, vector: Vectors, k: int, where: Where) -> list[Hit]:
+        found = self._client.search(
+            self._name, data=[vector.tolist()], limit=min(k, 16_384), filter=_to_filter(where), output_fields=_FIELDS
+        )
+        sign = -1.0 if self.metric == "l2" else 1.0
+        return [Hit(_to_node(row["id"], row["entity"]), sign * row["distance"]) for row in found[0]]
+
+    def get(self, ids: Sequence[str]) -> list[Node]:
+        nodes: dict[str, Node] = {}
+        for start in range(0, len(ids), _BATCH):
+            rows = self._client.get(self._name, ids=list(ids[start : start + _BATCH]), output_fields=["id", *_FIELDS])
+            nodes.update((row["id"], _to_node(row["id"], row)) for row in rows)
+        return [nodes[node_id] for node_id in ids if node_id in nodes]
+
+    def _delete(self, ids: list[str]) -> None:
+        for start in range(0, len(ids), _BATCH):
+            self._client.delete(self._name, ids=ids[start : start + _BATCH])
+            self._unflushed = True
+
+    def count(self) -> int:
+        return int(self._client.query(self._name, filter="", output_fields=["count(*)"])[0]["count(*)"])
+
+    def ids(self) -> set[str]:
+        return {row["id"] for rows in self._pages(["id"], 10_000) for row in rows}
+
+    def items(self, batch: int = 1024) -> Iterator[tuple[list[Node], Vectors]]:
+        for rows in self._pages(["id", "vector", *_FIELDS], batch):
+            yield [_to_node(row["id"], row) for row in rows], np.array([row["vector"] for row in rows], np.float32)
+
+    def _pages(self, fields: list[str], size: int) -> Iterator[list[dict[str, Any]]]:
+        pages = self._client.query_iterator(self._name, filter="", output_fields=fields, batch_size=size)
+        try:
+            while rows := pages.next():
+                yield list(rows)
+        finally:
+            pages.close()
+
+    def _flush(self) -> None:  # what is sealed is durable, and a search no longer scans it row by row
+        if self._unflushed:
+            self._client.flush(self._name)
+            self._unflushed = False
+
+    def _engine_errors(self) -> tuple[type[Exception], ...]:
+        from grpc import RpcError
+        from pymilvus import MilvusException
+
+        return (MilvusException, RpcError, OSError)
+
+    def drop(self) -> None:
+        self._client.drop_collection(self._name)
+        self.close()
+
+    def close(self) -> None:
+        self._client.close()
+        if not _is_remote(self._uri):
+            from milvus_lite.server_manager import server_manager_instance
+
+            server_manager_instance.release_server(self._uri)
+
+
+def _is_remote(uri: str) -> bool:
+    return re.match(r"(https?|tcp|unix)://", uri) is not None
+
+
+def _connect(uri: str, token: str) -> Any:
+    if not _is_remote(uri):
+        if not uri.endswith(".db"):
+            raise ValueError(f"a local Milvus uri ends in .db, this one is {uri!r}")
+        Path(uri).parent.mkdir(parents=True, exist_ok=True)
+    from pymilvus import MilvusClient, MilvusException
+
+    try:
+        return MilvusClient(uri, token=token)
+    except MilvusException as error:
+        raise StoreError(f"Milvus could not open {uri}: {error}") from error
+
+
+def _to_row(node: Node, vector: Vectors) -> dict[str, Any]:
+    return {
+        "id": node.id,
+        "vector": vector,
+        "text": node.text,
+        "document": node.document,
+        "group": node.group,
+        "parent": node.parent or "",
+        "start": node.start,
+        "end": node.end,
+        "metadata": dict(node.metadata),
+    }
+
+
+def _to_node(node_id: str, row: Any) -> Node:
+    return Node(
+        id=node_id,
+        text=row["text"],
+        document=row["document"],
+        group=row["group"],
+        start=row["start"],
+        end=row["end"],
+        parent=row["parent"] or None,
+        metadata=row["metadata"],
+    )
+
+
+def _to_filter(where: Where) -> str:
+    """A filter expression; values travel as JSON literals, field names are checked."""
+    clauses = []
+    for field, wanted in where.items():
+        if not re.fullmatch(r"\w+", field):
+            raise ValueError(f"{field!r} cannot name a metadata field")
+        name = field if field in NODE_FIELDS else f'metadata["{field}"]'
+        clauses.append(f"{name} in {json.dumps(values_of(wanted), ensure_ascii=False)}")
+    return " and ".join(clauses)
