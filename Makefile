@@ -1,9 +1,9 @@
 # Two commands: `make lab` to learn, `make test` to check. `make help` lists the others.
 #
-#   make lab PORT=9000            on another port
-#   make lab PYTHON=python3.12    with another Python, 3.11 to 3.14
-#   make lab EXTRAS=lab,redis     with more of the optional parts in pyproject.toml
-#   make lab UV=                  installed by pip, though uv is there
+#   make lab PORT=9000              on another port
+#   make lab PYTHON=python3.12      with another Python, 3.11 to 3.14
+#   make install EXTRAS=lab,redis   more of the optional parts in pyproject.toml
+#   make lab UV=                    installed by pip, though uv is there
 #
 # Works with GNU make 3.81, which macOS has, and needs nothing but Python.
 
@@ -38,13 +38,15 @@ CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11 
 IN_RANGE := import sys; (3, 11) <= sys.version_info[:2] <= (3, 14) or sys.exit(1); print(sys.executable)
 SAME := import sys; sys.stdout.write("%d.%d" % sys.version_info[:2])
 
-.PHONY: help lab test lint doctor tour constraints clean python-choice gone
+.PHONY: help lab install test lint doctor tour constraints clean python-choice gone
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 lab: python-choice $(LAB_READY) ## install, then open JupyterLab on the first lesson
 	@$(BIN)/ragcourse lab $(if $(PORT),--port $(PORT))
+
+install: python-choice $(LAB_READY) ## install alone
 
 test: python-choice $(TEST_READY) ## install, then lint, type-check and run every test and every solution notebook
 	$(PY) -m ruff check .

@@ -9,6 +9,8 @@ that an edit did not touch keeps its id, its vector and its place in the store.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -91,10 +93,14 @@ class Hit:
 
 
 def check_metadata(metadata: Mapping[str, Any], where: str) -> None:
-    """Refuse metadata that a store could not keep and filter by."""
+    """Refuse metadata that some store could not keep and filter by."""
     for key, value in metadata.items():
+        if not re.fullmatch(r"\w[\w -]*", key):
+            raise ValueError(f"{where}: {key!r} cannot name a metadata field; use letters, digits, - and _")
         if not isinstance(value, (str, int, float, bool)):
             raise ValueError(
                 f"{where}: metadata field {key!r} holds a {type(value).__name__}; "
                 "a store keeps text, numbers and booleans"
             )
+        if isinstance(value, int | float) and not abs(value) < (2**63 if isinstance(value, int) else math.inf):
+            raise ValueError(f"{where}: metadata field {key!r} holds {value}, a number that no store keeps")

@@ -93,7 +93,7 @@ def recall_at_k(
     by_kind: dict[str, tuple[int, int]] = {}
     for question in answerable:
         hits = retriever(question.question)[:k]
-        hit = contains_quote(hits, question.quote or "")
+        hit = contains_quote([hit.node.text for hit in hits], question.quote or "")
         if not hit:
             missed.append(question)
         found, of = by_kind.get(question.kind, (0, 0))
@@ -102,7 +102,7 @@ def recall_at_k(
     return Recall(k, found, len(answerable), unanswerable, tuple(missed), by_kind)
 
 
-def contains_quote(hits: Iterable[Hit], quote: str) -> bool:
-    """True if the text of one of the hits contains ``quote``, white space apart."""
+def contains_quote(texts: Iterable[str], quote: str) -> bool:
+    """True if one of the texts contains ``quote``, white space apart."""
     wanted = " ".join(quote.split())
-    return any(wanted in " ".join(hit.node.text.split()) for hit in hits)
+    return any(wanted in " ".join(text.split()) for text in texts)

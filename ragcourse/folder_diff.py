@@ -32,7 +32,9 @@ class FolderDiff:
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
-def compare(entries: Iterable[FileEntry], records: Mapping[str, FileRecord], *, recheck: bool = False) -> FolderDiff:
+def compare(
+    entries: Iterable[FileEntry], records: Mapping[str, FileRecord], *, recheck: bool = False
+) -> FolderDiff:
     """Sort the folder's entries against the records; with ``recheck`` every file counts as changed.
 
     A file or folder that cannot be looked at just now keeps its records: being unable to read is no

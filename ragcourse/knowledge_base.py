@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from ragcourse.documents import ROOT_GROUP, Hit, Metadata, Node, check_metadata, content_hash
 from ragcourse.embedders import Embedder, StaticEmbedder
 from ragcourse.folder_diff import FolderDiff, compare
@@ -24,7 +26,7 @@ from ragcourse.manifest import Change, FileRecord
 from ragcourse.progress import Progress
 from ragcourse.readers import FileEntry, ReadError, read, scan
 from ragcourse.splitters import NodeGroup, Splitter, cut, default_groups, fingerprint
-from ragcourse.stores import Store, StoreError, Vectors, Where, make_store, parse_conf
+from ragcourse.stores import DamagedError, Store, StoreError, Vectors, Where, make_store, parse_conf
 from ragcourse.stores.as_index import StoreIndex
 from ragcourse.stores.base import NODE_FIELDS
 from ragcourse.timing import format_seconds, span
@@ -55,7 +57,8 @@ class StartReport:
     def __str__(self) -> str:
         nodes = ", ".join(f"{count:,} {group}" for group, count in self.nodes.items())
         text = (
-            f"{'warm' if self.warm else 'cold'} start in {format_seconds(self.seconds)}: {len(self.added)} added, "
+            f"{'warm' if self.warm else 'cold'} start in {format_seconds(self.seconds)}: "
+            f"{len(self.added)} added, "
             f"{len(self.changed)} changed, {len(self.removed)} removed, {len(self.unchanged)} unchanged; "
             f"{nodes or 'no'} nodes"
         )
@@ -74,8 +77,10 @@ class KnowledgeBase:
     ``store_conf`` is the form of the reference texts (``stores.make_store``; None: in memory),
     ``embedder`` defaults to the static one. ``groups`` names the groups that are searched: presets
     (CoarseChunk, MediumChunk, FineChunk, sentence), or others made with ``create_node_group``. Only
-    these are embedded; of the rest only their parents are built. ``home`` is where the manifest
-    goes if the store is a server; otherwise it lies beside the store's own files.
+    these are embedded; of the rest only their parents are built. A node's vector is mixed with that
+    of its parent, ``context`` to (1 - ``context``): a sentence alone often does not say what it is
+    about. ``home`` is where the manifest goes if the store is a server; otherwise it lies beside
+    the store's own files.
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class KnowledgeBase:
         *,
         groups: Sequence[str] = (),
         embed_text: Callable[[Node], str] = with_title,
+        context: float = 0.5,
         home: str | Path | None = None,
     ) -> None:
         self.folder = Path(folder)
@@ -94,8 +100,14 @@ class KnowledgeBase:
         self._store_class, store_kwargs = parse_conf(store_conf)
         self._home = Path(home) if home is not None else self._store_class.home(**store_kwargs)
         if self._store_class.persistent and self._home is None:
-            raise ValueError("the store is a server: say with home=… where the library's manifest is to be kept")
-        self._embed_text = embed_text
+            raise ValueError(
+                "the store is a server: say with home=… where the library's manifest is to be kept"
+            )
+        if not 0 <= context < 1:
+            raise ValueError(
+                f"context is {context}; the parent's share in a vector is at least 0 and below 1"
+            )
+        self._embed_text, self._context = embed_text, context
         self._groups = default_groups()
         self._searched: list[str] = []
         self._indexes: dict[str, tuple[str | None, Callable[[], Index]]] = {}
@@ -104,7 +116,9 @@ class KnowledgeBase:
         for name in groups:
             self.search_group(name)
         for name, conf in dict((store_conf or {}).get("indices") or {}).items():
-            self.register_index(name, self._store_index, {"type": conf.get("backend"), "kwargs": conf.get("kwargs")})
+            self.register_index(
+                name, self._store_index, {"type": conf.get("backend"), "kwargs": conf.get("kwargs")}
+            )
 
     # ---- what the library is made of: said before start() ----
 
@@ -112,9 +126,13 @@ class KnowledgeBase:
         """Define a group and have it searched. ``transform``: text → spans ``(start, end)`` or strings."""
         self._before_start("create_node_group")
         if parent != ROOT_GROUP and parent not in self._groups:
-            raise ValueError(f"group {name!r}: there is no parent group {parent!r}; have {', '.join(self._groups)}")
+            raise ValueError(
+                f"group {name!r}: there is no parent group {parent!r}; have {', '.join(self._groups)}"
+            )
         if not callable(transform):
-            raise ValueError(f"group {name!r}: transform is a {type(transform).__name__}, not a function of a text")
+            raise ValueError(
+                f"group {name!r}: transform is a {type(transform).__name__}, not a function of a text"
+            )
         self._groups[name] = NodeGroup(name, transform, parent)
         self.search_group(name)
 
@@ -126,7 +144,9 @@ class KnowledgeBase:
             self._before_start(f"search_group({name!r})")
             self._searched.append(name)
 
-    def register_index(self, name: str, make: Callable[..., Index], *args: Any, group: str | None = None) -> None:
+    def register_index(
+        self, name: str, make: Callable[..., Index], *args: Any, group: str | None = None
+    ) -> None:
         """Have ``make(*args)`` called at start, filled with the nodes of ``group`` and kept up to date.
 
         ``Retriever(kb, index=name)`` queries it. ``group`` defaults to the first searched one.
@@ -172,10 +192,17 @@ class KnowledgeBase:
         entries = list(scan(self.folder))
         try:
             with span("open"):
-                library = self._library = self._library or self._open(rebuild)
-                report.recovered = library.recover()
+                if rebuild:
+                    self.close()
+                if self._library is None:
+                    self._library = self._open(rebuild)
+                    report.recovered = self._library.recovered
+                library = self._library
             self._update(library, entries, report, progress)
             self._fill_indexes(library)
+        except DamagedError as error:
+            self.close()
+            raise LibraryError(f"{error}. start(rebuild=True) builds the library again") from error
         except (StoreError, sqlite3.Error) as error:
             self.close()
             raise LibraryError(
@@ -202,17 +229,21 @@ class KnowledgeBase:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self.close()
 
     def _open(self, rebuild: bool) -> Library:
         if not self._searched:
             self._searched.append("sentence")
-        embedder = f"{self.embedder.fingerprint}, {fingerprint(self._embed_text)}"
+        embedder = f"{self.embedder.fingerprint}, {fingerprint(self._embed_text)}, context {self._context}"
         settings = {"embedder": embedder, "dim": str(self.embedder.dim)}
         return Library(self._store_conf, self._home, self._searched, settings, rebuild=rebuild)
 
-    def _update(self, library: Library, entries: Sequence[FileEntry], report: StartReport, progress: bool) -> None:
+    def _update(
+        self, library: Library, entries: Sequence[FileEntry], report: StartReport, progress: bool
+    ) -> None:
         manifest = library.manifest
         recipe = repr([(group.name, group.parent, fingerprint(group.transform)) for group in self._chain()])
         recipe += repr(sorted(self._searched))
@@ -233,14 +264,25 @@ class KnowledgeBase:
             manifest.set_meta({"groups": recipe})
 
     def _apply(self, library: Library, changes: Sequence[Change]) -> None:
-        fresh, superseded = library.apply(changes, self._embed)
+        by_id = {node.id: node for change in changes for node in change.nodes}
+        fresh, superseded = library.apply(changes, lambda nodes: self._embed(nodes, by_id))
         for group, index in self._live.values():
             index.remove([node_id for node_id, name in superseded.items() if name == group])
             if mine := [node for node in fresh if node.group == group]:
                 index.update(mine)
 
-    def _embed(self, nodes: Sequence[Node]) -> Vectors:
-        return self.embedder.embed([self._embed_text(node) for node in nodes])
+    def _embed(self, nodes: Sequence[Node], by_id: Mapping[str, Node]) -> Vectors:
+        vectors = self.embedder.embed([self._embed_text(node) for node in nodes])  # (n, dim)
+        rows = [row for row, node in enumerate(nodes) if node.parent]
+        if self._context and rows:
+            place = {
+                parent: i for i, parent in enumerate(dict.fromkeys(nodes[row].parent or "" for row in rows))
+            }
+            parents = self.embedder.embed([self._embed_text(by_id[parent]) for parent in place])
+            mixed = (1 - self._context) * vectors[rows]
+            mixed += self._context * parents[[place[nodes[row].parent or ""] for row in rows]]
+            vectors[rows] = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
+        return vectors
 
     def _chain(self) -> list[NodeGroup]:
         """The searched groups and all that they are cut from, parents first."""
@@ -314,7 +356,9 @@ class KnowledgeBase:
             raise LibraryError("the library is not open: call start() first")
         return self._library
 
-    def search(self, vector: Vectors, k: int, group: str | None = None, where: Where | None = None) -> list[Hit]:
+    def search(
+        self, vector: Vectors, k: int, group: str | None = None, where: Where | None = None
+    ) -> list[Hit]:
         """The ``k`` committed nodes of ``group`` nearest to ``vector`` (dim,), best first.
 
         Raises ``ValueError`` for k < 1, a wrong dimension, a group that is not searched, a filter
@@ -355,4 +399,6 @@ class KnowledgeBase:
         fields = {*NODE_FIELDS, "title", *self.library.manifest.fields()}
         for name in where:
             if name not in fields:
-                raise ValueError(f"no document has a field {name!r} to filter by; have {', '.join(sorted(fields))}")
+                raise ValueError(
+                    f"no document has a field {name!r} to filter by; have {', '.join(sorted(fields))}"
+                )

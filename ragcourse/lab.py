@@ -29,14 +29,16 @@ def open_lab(port: int | None = None, browser: bool | None = None) -> None:
     the page in one; by default where there is one to open. Raises `LabError`; exits with 1 on a taken port.
     """
     if find_spec("jupyterlab") is None:
-        raise LabError("JupyterLab is not installed here. Run: make lab")
+        raise LabError("JupyterLab is not installed here; `ragcourse doctor` says how to get it")
     page = first_page(REPOSITORY)
     os.environ.update(KERNEL_OF_THIS_ENVIRONMENT)
     os.environ.setdefault("JUPYTER_TOKEN", secrets.token_hex(24))  # else the server prints an address as well
     from jupyterlab.labapp import LabApp
 
     server = LabApp.initialize_server(argv=server_arguments(REPOSITORY, page, port, browser))
-    print(f"JupyterLab is at {server.local_url}\nCtrl-C stops it.", flush=True)
+    token = server.identity_provider.token
+    address = server.connection_url.rstrip("/") + page + (f"?token={token}" if token else "")
+    print(f"JupyterLab is at {address}\nCtrl-C stops it.", flush=True)
     server.start()
 
 
@@ -58,9 +60,8 @@ def server_arguments(repository: Path, page: str, port: int | None, browser: boo
         f"--ServerApp.root_dir={repository}",
         f"--LabApp.default_url={page}",
         "--ServerApp.answer_yes=True",  # Ctrl-C stops at once
-        "--LabApp.news_url=None",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        "--Application.log_level=WARN",
+        "--KernelManager.transport_encryption=auto",  # else each kernel warns that it has none
+        "--Application.log_level=ERROR",
     ]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         arguments.append("--allow-root")

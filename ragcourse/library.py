@@ -1,12 +1,13 @@
 """The durable half of a knowledge base: stores and manifest, changed together or not at all.
 
 One store a searched group, one manifest, one lock. ``apply`` follows the four steps of ``manifest``;
-``recover`` undoes or finishes what a crash interrupted.
+opening undoes or finishes what a crash interrupted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from ragcourse.documents import Hit, Node
 from ragcourse.manifest import Change, Manifest
-from ragcourse.stores import Store, Vectors, Where, make_store
+from ragcourse.stores import DamagedError, Store, Vectors, Where, erase_store, make_store
 from ragcourse.timing import span
 
 
@@ -31,7 +32,8 @@ class Library:
 
     ``settings`` (fingerprint and dimension of the embedder) must be those under which the library
     was written; ``rebuild`` deletes it first. ``home`` is None for a library in memory.
-    Raises ``LibraryLocked``, and ``LibraryError`` for other settings.
+    ``recovered`` counts the nodes of an interrupted change that opening cleared away.
+    Raises ``LibraryLocked``, and ``LibraryError`` for other settings or a place that cannot be used.
     """
 
     def __init__(
@@ -47,46 +49,53 @@ class Library:
         self.stores: dict[str, Store] = {}
         self._store_conf = store_conf
         self._dim = int(settings["dim"])
-        self._hidden: frozenset[str] = frozenset()  # in a store, but not (or no longer) committed
-        self._lock = _acquire(home) if home else None
-        try:
-            self.manifest = Manifest(home and home.with_name(home.name + ".sqlite"))
-            if rebuild:
-                self._destroy()
-            self._check(settings)
-            for name in searched:
-                self.stores[name] = make_store(store_conf, self._dim, name)
-        except BaseException:
-            self.close()
-            raise
+        # In a store, but not (or no longer) committed. Never changed, but replaced by another object
+        # at every step of a change: a search that finds the same one before and after saw one state.
+        self._hidden: Set[str] = set()
+        with ExitStack() as opened:
+            try:
+                self._open(opened, home, settings, rebuild)
+            except OSError as error:
+                raise LibraryError(f"the library at {home} cannot be opened: {error}") from error
+            self.recovered = self._recover()
+            self._opened = opened.pop_all()
+
+    def _open(self, opened: ExitStack, home: Path | None, settings: Mapping[str, str], rebuild: bool) -> None:
+        if home:
+            opened.callback(_acquire(home).release)
+        self.manifest = _open_manifest(home and home.with_name(home.name + ".sqlite"), rebuild)
+        opened.callback(self.manifest.close)
+        if rebuild:
+            self._destroy()
+        self._check(settings)
+        self.manifest.add_stores(self.searched)
+        for name in self.searched:
+            self.stores[name] = make_store(self._store_conf, self._dim, name)
+            opened.callback(self.stores[name].close)
 
     def close(self) -> None:
         """Release stores, manifest and lock."""
-        for store in self.stores.values():
-            store.close()
-        if hasattr(self, "manifest"):
-            self.manifest.close()
-        if self._lock is not None:
-            self._lock.release()
+        self._opened.close()
 
     def _check(self, settings: Mapping[str, str]) -> None:
         written = self.manifest.meta()
         for key, value in settings.items():
             if written.get(key, value) != value:
                 raise LibraryError(
-                    f"the library was written with {key} {written[key]!r}, this one is {value!r}: their vectors cannot be "
-                    "compared. start(rebuild=True) embeds everything again; or choose another place in store_conf"
+                    f"the library was written with {key} {written[key]!r}, this one is {value!r}: "
+                    "their vectors cannot be compared. start(rebuild=True) embeds everything again; "
+                    "or choose another place in store_conf"
                 )
         if any(key not in written for key in settings):
             self.manifest.set_meta(settings)
 
     def _destroy(self) -> None:
-        written = self.manifest.meta()
-        for name in self.manifest.stored_groups():
-            make_store(self._store_conf, int(written["dim"]), name).drop()
+        dim = int(self.manifest.meta().get("dim", self._dim))
+        for name in {*self.manifest.stores(), *self.searched}:
+            erase_store(self._store_conf, dim, name)
         self.manifest.reset()
 
-    def recover(self) -> int:
+    def _recover(self) -> int:
         """Clear away what an interrupted change left, and find what a store has lost.
 
         Returns the number of nodes cleared away. Documents with lost nodes are forgotten, so that
@@ -113,7 +122,9 @@ class Library:
         Only nodes that the stores lack are embedded and added. Returns these, and the superseded
         ones as id → group.
         """
-        held = {node_id for change in changes for node_id in self.manifest.stored_ids(document=change.document)}
+        held = {
+            node_id for change in changes for node_id in self.manifest.stored_ids(document=change.document)
+        }
         nodes = {node.id: node for change in changes for node in change.nodes if node.group in self.searched}
         fresh = [node for node_id, node in nodes.items() if node_id not in held]
         if fresh:
@@ -121,13 +132,13 @@ class Library:
                 vectors = embed(fresh)
         with span("write"):
             if fresh:
-                self._hidden = frozenset(node.id for node in fresh)
+                self._hidden = {node.id for node in fresh}
                 self.manifest.announce(fresh)
                 self._add(fresh, vectors)
             superseded = self.manifest.commit(changes, self.searched)
-            self._hidden = frozenset(superseded)  # one assignment: the new appear as the old vanish
+            self._hidden = superseded.keys()  # one assignment: the new appear as the old vanish
             self._purge(superseded)
-            self._hidden = frozenset()
+            self._hidden = set()
         return fresh, superseded
 
     def _add(self, nodes: Sequence[Node], vectors: Vectors) -> None:
@@ -140,30 +151,41 @@ class Library:
     def _purge(self, ids: Mapping[str, str]) -> None:
         """Delete nodes, id → group, from their stores; then the manifest may forget them."""
         for name in sorted(set(ids.values())):
-            open_store = self.stores.get(name)
-            store = open_store or make_store(self._store_conf, self._dim, name)
-            store.delete([node_id for node_id, group in ids.items() if group == name])
-            store.flush()
-            if open_store is None:  # a group that is no longer searched
-                store.close()
+            with ExitStack() as opened:
+                store = self.stores.get(name)
+                if store is None:  # a group that is no longer searched
+                    store = make_store(self._store_conf, self._dim, name)
+                    opened.callback(store.close)
+                store.delete([node_id for node_id, group in ids.items() if group == name])
+                store.flush()
         if ids:
             self.manifest.settle(ids)
 
     def search(self, vector: Vectors, k: int, group: str, where: Where | None = None) -> list[Hit]:
         """The ``k`` nearest committed nodes, also while ``apply`` runs in another thread."""
         store = self.stores[group]
-        hidden = self._hidden
-        hits = store.search(vector, k, where)
-        if hidden or self._hidden:
-            hidden |= self._hidden
-            hits = [hit for hit in store.search(vector, k + len(hidden), where) if hit.node.id not in hidden][:k]
-        return hits
+        while True:
+            hidden = self._hidden
+            hits = store.search(vector, k + len(hidden), where)
+            if hidden is self._hidden:
+                return [hit for hit in hits if hit.node.id not in hidden][:k]
+
+
+def _open_manifest(path: Path | None, rebuild: bool) -> Manifest:
+    try:
+        return Manifest(path)
+    except DamagedError:
+        if not rebuild or path is None:
+            raise
+    for ending in ("", "-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+    return Manifest(path)
 
 
 def _acquire(home: Path) -> FileLock:
     """Lock the library before its database is opened: two engines in one folder destroy it."""
     home.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(home.with_name(home.name + ".lock"))
+    lock = FileLock(home.with_name(home.name + ".lock"), thread_local=False)  # any thread may close it
     try:
         lock.acquire(blocking=False)
     except Timeout:

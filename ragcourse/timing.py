@@ -22,7 +22,7 @@ _MIN_SAMPLE = 50e-6  # seconds; a thousand times the cost of reading the clock
 
 
 def percentile(samples: Sequence[float], q: float) -> float:
-    """The ``q``-th percentile (0–100), interpolated linearly between neighbours (Hyndman and Fan's type 7)."""
+    """The ``q``-th percentile (0–100), linear between neighbours (Hyndman and Fan's type 7)."""
     if not samples:
         raise ValueError("no samples: measure something first")
     if not 0 <= q <= 100:
@@ -38,7 +38,11 @@ def format_seconds(seconds: float) -> str:
     """Three digits and the unit that fits: ``3.21 ms``."""
     for limit, factor, unit in ((1e-6, 1e9, "ns"), (1e-3, 1e6, "µs"), (1.0, 1e3, "ms")):
         if abs(seconds) < limit:
-            return f"{seconds * factor:.3g} {unit}" if seconds * factor < 999.5 else f"{seconds * factor:.0f} {unit}"
+            return (
+                f"{seconds * factor:.3g} {unit}"
+                if seconds * factor < 999.5
+                else f"{seconds * factor:.0f} {unit}"
+            )
     return f"{seconds:.3g} s" if seconds < 999.5 else f"{seconds:.0f} s"
 
 
@@ -52,18 +56,22 @@ class Timing:
 
     @property
     def median(self) -> float:
+        """Seconds a call; half of the samples took longer."""
         return percentile(self.samples, 50)
 
     @property
     def p10(self) -> float:
+        """Seconds a call; one sample in ten took less."""
         return percentile(self.samples, 10)
 
     @property
     def p90(self) -> float:
+        """Seconds a call; one sample in ten took longer."""
         return percentile(self.samples, 90)
 
     @property
     def p99(self) -> float:
+        """Seconds a call; one sample in a hundred took longer."""
         return percentile(self.samples, 99)
 
 
@@ -109,7 +117,10 @@ def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A plain table: the first column to the left, the others to the right."""
     widths = [max(len(row[i]) for row in (headings, *rows)) for i in range(len(headings))]
     return "\n".join(
-        "  ".join(cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        "  ".join(
+            cell.rjust(width) if i else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
         for row in (headings, *rows)
     )
 
@@ -117,12 +128,18 @@ def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def html_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """The same table for a notebook."""
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in headings)
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def measure(
-    candidates: Mapping[str, Callable[[], object]], *, repeats: int = 30, warmup: int = 3, max_seconds: float = 10.0
+    candidates: Mapping[str, Callable[[], object]],
+    *,
+    repeats: int = 30,
+    warmup: int = 3,
+    max_seconds: float = 10.0,
 ) -> Comparison:
     """Time functions of no arguments against each other, interleaved.
 
@@ -236,7 +253,9 @@ class _OpenSpan:
         self._span.start_s = time.perf_counter() - self._trace._zero
         return self._span
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self._span.seconds = time.perf_counter() - self._trace._zero - self._span.start_s
         self._trace._open.pop()
 
@@ -247,7 +266,9 @@ class _NoSpan:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
         return None
 
 

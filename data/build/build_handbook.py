@@ -49,16 +49,13 @@ def same(built: bytes, kept: bytes) -> bool:
         return a.namelist() == b.namelist() and all(a.read(name) == b.read(name) for name in a.namelist())
 
 
-def main() -> int:
-    """Build, or check what is built; returns the exit status."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if a built file differs")
-    check: bool = parser.parse_args().check
+def update(sources: Path = SOURCES, handbook: Path = HANDBOOK, *, check: bool = False) -> list[str]:
+    """Write what changed, or with ``check`` only say so; returns the problems that are left."""
     problems = []
     targets = set()
-    for name, content in build():
+    for name, content in build(sources):
         targets.add(name)
-        path = HANDBOOK / name
+        path = handbook / name
         if path.exists() and same(content, path.read_bytes()):
             continue
         if check:
@@ -66,12 +63,19 @@ def main() -> int:
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-            print(f"{name}: {len(content):,} bytes")
-    for path in sorted(HANDBOOK.rglob("*")):
-        name = path.relative_to(HANDBOOK).as_posix()
+    for path in sorted(handbook.rglob("*")):
+        name = path.relative_to(handbook).as_posix()
         if path.suffix in RENDERERS and name not in targets:
-            problems.append(f"{name}: has no source in {SOURCES.name}/")
-    print(*problems, f"{len(targets)} articles, {len(problems)} problems", sep="\n")
+            problems.append(f"{name}: has no source in {sources.name}/")
+    return problems
+
+
+def main() -> int:
+    """Build, or check what is built; returns the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a built file differs")
+    problems = update(check=parser.parse_args().check)
+    print(*problems, f"{len(problems)} problems", sep="\n")
     return 1 if problems else 0
 
 

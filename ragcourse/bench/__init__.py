@@ -70,6 +70,8 @@ def run(
         sys.stdout.write(report.dumps())
     else:
         console = Console()
+        if not console.is_terminal:
+            console = Console(width=140)
         console.print(report.table())
         for note in report.notes:
             console.print(note, highlight=False, markup=False)

@@ -7,7 +7,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from ragcourse.bench.child import Library, Task
+from ragcourse.bench.child import Task
 from ragcourse.bench.peers.common import sentences
 from ragcourse.documents import Node
 from ragcourse.embedders import Embedder, StaticEmbedder
@@ -110,7 +110,7 @@ class OurLibrary:
         self.kb.close()
 
 
-def open_library(task: Task, embedder: Embedder | None) -> Library:
+def open_library(task: Task, embedder: Embedder | None) -> OurLibrary:
     """Start a knowledge base. ``options["peers"]``: with the sentences and texts that peers get."""
     counter = Counter()
     counting = CountingEmbedder(embedder or StaticEmbedder())

@@ -54,6 +54,11 @@ class Race:
         results = self.starts.get(name, [[]] * STARTS)[start - 1]
         return [sum(float(result[field]) for field in fields) for result in results]
 
+    @property
+    def finished(self) -> list[str]:
+        """Names of those who never failed."""
+        return [name for name in self.starts if name not in self.errors]
+
     def nodes(self, name: str) -> list[int]:
         """Nodes after each start, of the last round."""
         return [results[-1]["nodes"] for results in self.starts.get(name, []) if results]
@@ -86,7 +91,7 @@ def run_child(contestant: Contestant, task: Task, timeout_s: float = TIMEOUT_S) 
         raise ChildFailed(f"{contestant.python} could not be started: {error}") from error
     if done.returncode != 0 or not done.stdout.strip():
         said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        raise ChildFailed(f"exit status {done.returncode}: {' | '.join(said[-2:]) or 'no message'}")
+        raise ChildFailed(f"exit status {done.returncode}: {said[-1] if said else 'no message'}")
     result: dict[str, Any] = json.loads(done.stdout)
     return result
 

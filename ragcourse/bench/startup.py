@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ragcourse.bench.peers import race_peers
+from ragcourse.bench.peer_race import race_peers
 from ragcourse.bench.process import ChildFailed, Contestant, Progress, Race, race, run_child, task_for
 from ragcourse.bench.questions import sample_questions
 from ragcourse.bench.report import Report, our_versions, write_atomically
@@ -70,7 +70,7 @@ def copy_documents(folder: Path, into: Path, limit: int | None = None) -> None:
 
 def fill(report: Report, outcome: Race, least_nodes: int) -> None:
     """Rows and checks from the raw results."""
-    for store in (store for store in STORES if store not in outcome.errors):
+    for store in outcome.finished:
         cold = outcome.samples(store, 1, "start_s")
         if store in PERSISTENT:
             warm = outcome.samples(store, 2, "start_s")
@@ -88,7 +88,7 @@ def fill(report: Report, outcome: Race, least_nodes: int) -> None:
         report.require(nodes[0] >= least_nodes, f"only {nodes[0]} nodes: too small a library to measure")
         peak = outcome.samples(store, 1, "peak_mb")
         report.add(f"peak memory of a cold start, {store}", "bar", "MB", peak, [MEMORY_BAR_MB])
-    if "map" in outcome.starts and "map" not in outcome.errors:
+    if "map" in outcome.finished:
         speed = [_nodes_per_s(result) for result in outcome.starts["map"][0]]
         report.add("parse, split and embed, map", "bar", "nodes/s", speed, [INGEST_BAR], better="higher")
     report.details["starts"] = {

@@ -40,13 +40,10 @@ class SentenceTransformerEmbedder:
     def __repr__(self) -> str:
         return f"SentenceTransformerEmbedder({self.model!r})"
 
-    @property
+    @cached_property
     def dim(self) -> int:
         """Length of a vector (loads the model)."""
-        dim = self._load().get_sentence_embedding_dimension()
-        if dim is None:
-            raise ValueError(f"{self.model} does not say how long its vectors are")
-        return int(dim)
+        return len(self._load().encode("dimension"))  # its name as an attribute changes between versions
 
     @cached_property
     def fingerprint(self) -> str:

@@ -120,7 +120,7 @@ class Result:
             else _unwritten(self.outcomes[0])
         )
         return (
-            f'<div style="border-left:4px solid {colour};padding:6px 0 6px 14px;max-width:860px;'
+            f'<div style="border-left:4px solid {colour};padding:6px 0 6px 14px;max-width:760px;'
             "font-family:var(--jp-ui-font-family, system-ui, sans-serif);font-size:14px;line-height:1.45;"
             f'color:var(--jp-ui-font-color1, inherit)">{head}{body}</div>'
         )
@@ -134,12 +134,13 @@ def _row(outcome: Outcome) -> str:
     passed = outcome.state == "passed"
     state = "" if passed else f' <span style="color:{_GREY}">({outcome.state})</span>'
     details = "" if passed else "".join(_detail(label, text) for label, text in outcome.details)
+    if details:
+        details = f'<div style="margin:2px 0 6px 0">{details}</div>'
     return (
         '<div style="display:flex;gap:10px;padding:2px 0">'
         f'<div style="color:{_COLOURS[outcome.state]};font-weight:700;width:14px;text-align:center">'
         f"{_MARKS[outcome.state]}</div>"
-        f'<div style="flex:1;min-width:0">{escape(outcome.name)}{state}'
-        f'<div style="margin:2px 0 4px 0">{details}</div></div>'
+        f'<div style="flex:1;min-width:0">{escape(outcome.name)}{state}{details}</div>'
         f'<div style="color:{_GREY};white-space:nowrap">'
         f"{outcome.points if passed else 0:g} / {outcome.points:g}</div></div>"
     )
@@ -152,7 +153,8 @@ def _detail(label: str, text: str) -> str:
         "" if label == "likely cause" else "font-family:var(--jp-code-font-family, monospace);font-size:13px;"
     )
     return (
-        f'<div style="display:flex;gap:10px"><div style="color:{_GREY};width:115px;flex:none">{label}</div>'
+        '<div style="display:flex;gap:10px;align-items:baseline">'
+        f'<div style="color:{_GREY};width:115px;flex:none">{label}</div>'
         f'<div style="flex:1;min-width:0;white-space:pre-wrap;overflow-wrap:anywhere;{font}">'
         f"{escape(text)}</div></div>"
     )

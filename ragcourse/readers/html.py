@@ -7,7 +7,7 @@ import re
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from ragcourse.documents import Scalar
-from ragcourse.readers.text import decode
+from ragcourse.readers.encoding import decode
 
 _UNSEEN = "script, style, noscript, template, nav, header, footer, aside, form, svg, head"
 _BLOCKS = frozenset(

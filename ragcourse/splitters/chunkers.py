@@ -22,7 +22,8 @@ class _Chunker:
             raise ValueError(f"chunk_size is {self.chunk_size}; a chunk needs at least 1 token")
         if not 0 <= self.chunk_overlap < self.chunk_size:
             raise ValueError(
-                f"chunk_overlap is {self.chunk_overlap}; it must be at least 0 and below chunk_size ({self.chunk_size})"
+                f"chunk_overlap is {self.chunk_overlap}; "
+                f"it must be at least 0 and below chunk_size ({self.chunk_size})"
             )
 
 
@@ -88,25 +89,28 @@ class Sentences:
         return joined
 
 
-def fingerprint(splitter: Splitter) -> str:
-    """A string that changes when the splitter would cut differently.
+def fingerprint(function: Callable[..., object]) -> str:
+    """A string that changes when a splitter (or another step of ingest) would give other results.
 
     Settings of the built-in splitters, the byte code of a function with its constants and
-    defaults. A splitter with hidden state can carry an attribute ``fingerprint`` of its own.
+    defaults. One with hidden state can carry an attribute ``fingerprint`` of its own.
     """
-    own = getattr(splitter, "fingerprint", None)
+    own = getattr(function, "fingerprint", None)
     if isinstance(own, str):
         return own
-    name = f"{type(splitter).__module__}.{type(splitter).__qualname__}"
-    if is_dataclass(splitter):
-        return f"{name}({', '.join(f'{field.name}={getattr(splitter, field.name)!r}' for field in fields(splitter))})"
-    code = getattr(splitter, "__code__", None)
+    name = f"{type(function).__module__}.{type(function).__qualname__}"
+    if is_dataclass(function):
+        settings = {field.name: getattr(function, field.name) for field in fields(function)}
+        return f"{name}({settings})"
+    code = getattr(function, "__code__", None)
     if isinstance(code, CodeType):
-        closure = [repr(cell.cell_contents) for cell in getattr(splitter, "__closure__", None) or ()]
-        return f"function({_code_hash(code)}, {getattr(splitter, '__defaults__', None)!r}, {closure})"
+        closure = [repr(cell.cell_contents) for cell in getattr(function, "__closure__", None) or ()]
+        return f"function({_code_hash(code)}, {getattr(function, '__defaults__', None)!r}, {closure})"
     return name
 
 
 def _code_hash(code: CodeType) -> str:
-    constants = [_code_hash(value) if isinstance(value, CodeType) else repr(value) for value in code.co_consts]
+    constants = [
+        _code_hash(value) if isinstance(value, CodeType) else repr(value) for value in code.co_consts
+    ]
     return content_hash(code.co_code, *code.co_names, *constants)

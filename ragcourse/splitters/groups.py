@@ -80,5 +80,6 @@ def _parts(text: str, parts: Sequence[Span] | Sequence[str], group: str) -> Iter
                 yield part[0], part[1], text[part[0] : part[1]]
         else:
             raise ValueError(
-                f"the splitter of group {group!r} returned a {type(part).__name__}; return strings, or spans (start, end)"
+                f"the splitter of group {group!r} returned a {type(part).__name__}; "
+                "return strings, or spans (start, end)"
             )

@@ -22,7 +22,8 @@ _BREAK = re.compile(
     r"|\n(?=[ \t]*(?:[-*•+]|\d+[.)]|#+|\|)\s?)"  # the next line is an item, a heading or a row
 )
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|et al|etc|vs|cf|approx|resp|fig|eq|sec|no|vol|pp|ca|dr|mr|mrs|prof|st)|\b[A-Za-z])\.$",
+    r"(?:\b(?:e\.g|i\.e|et al|etc|vs|cf|approx|resp|fig|eq|sec|no|vol|pp|ca|dr|mr|mrs|prof|st)"
+    r"|\b[A-Za-z])\.$",
     re.IGNORECASE,
 )
 
@@ -54,7 +55,9 @@ def _prose_sentences(text: str, start: int, end: int) -> list[Span]:
         stop = found.end()
         if text[found.start()] in ".!?…" and "\n\n" not in found.group():
             following = text[stop : stop + 1]
-            if following.islower() or _ABBREVIATION.search(text, max(start, found.start() - 8), found.start() + 1):
+            if following.islower() or _ABBREVIATION.search(
+                text, max(start, found.start() - 8), found.start() + 1
+            ):
                 continue
         _append_stripped(spans, text, start, stop)
         start = stop

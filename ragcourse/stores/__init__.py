@@ -10,16 +10,30 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ragcourse.stores.base import Store, StoreError, Vectors, Where
+from ragcourse.stores.base import DamagedError, Store, StoreError, Vectors, Where
 from ragcourse.stores.chroma import ChromaStore
 from ragcourse.stores.file import FileStore
 from ragcourse.stores.map import MapStore
 from ragcourse.stores.milvus import MilvusStore
 
-__all__ = ["STORES", "ChromaStore", "FileStore", "MapStore", "MilvusStore", "Store", "StoreError", "Vectors", "Where", "make_store", "parse_conf"]
+__all__ = [
+    "STORES",
+    "ChromaStore",
+    "DamagedError",
+    "FileStore",
+    "MapStore",
+    "MilvusStore",
+    "Store",
+    "StoreError",
+    "Vectors",
+    "Where",
+    "erase_store",
+    "make_store",
+    "parse_conf",
+]
 
 STORES: dict[str, type[Store]] = {
-    store.type: store for store in (MapStore, FileStore, ChromaStore, MilvusStore)
+    store.kind: store for store in (MapStore, FileStore, ChromaStore, MilvusStore)
 }
 
 
@@ -32,6 +46,12 @@ def make_store(store_conf: Mapping[str, Any] | None, dim: int, name: str = "node
         raise ValueError(f"{name!r} cannot name a group: use letters, digits and underscores")
     store, kwargs = parse_conf(store_conf)
     return store(dim, **kwargs, name=name)
+
+
+def erase_store(store_conf: Mapping[str, Any] | None, dim: int, name: str) -> None:
+    """Delete what the store that ``store_conf`` describes has on disk for the group ``name``."""
+    store, kwargs = parse_conf(store_conf)
+    store.erase(dim, **kwargs, name=name)
 
 
 def parse_conf(store_conf: Mapping[str, Any] | None) -> tuple[type[Store], dict[str, Any]]:

@@ -20,7 +20,13 @@ from ragcourse.documents import Hit, Node, Scalar
 
 Vectors = NDArray[np.float32]
 Where = Mapping[str, Scalar | Sequence[Scalar]]
-"""A filter: field → the value it must have, or the list of values it may have; all must hold."""
+"""A filter: field → the value it must have, or the list of values it may have; all must hold.
+
+Values are equal as in Python: text to text, numbers by value, and True to 1. No value: no node.
+"""
+
+Allowed = Mapping[str, Sequence[Scalar]]
+"""A filter as a store sees it: field → all values it may have, at least one."""
 
 NODE_FIELDS = ("document", "parent")
 """Fields of a node that a filter may name, besides the fields of its metadata."""
@@ -30,10 +36,14 @@ class StoreError(RuntimeError):
     """The storage engine failed; the message names the store and what can be done."""
 
 
+class DamagedError(StoreError):
+    """What is on the disk is not what was written there; the message names the file."""
+
+
 class Store(ABC):
     """Nodes and vectors behind one interface. ``dim`` is the vectors' length."""
 
-    type: str
+    kind: str
     metric: str = "cosine"
 
     def __init__(self, dim: int) -> None:
@@ -42,6 +52,8 @@ class Store(ABC):
         self.dim = dim
 
     persistent = True
+    modules: tuple[str, ...] = ()
+    """What the engine imports by the first use of the store; import it before timing a start."""
 
     @classmethod
     def home(cls, **kwargs: Any) -> Path | None:
@@ -57,7 +69,8 @@ class Store(ABC):
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         if vectors.shape != (len(nodes), self.dim):
             raise ValueError(
-                f"the {self.type} store expects vectors of shape ({len(nodes)}, {self.dim}), got {vectors.shape}; "
+                f"the {self.kind} store expects vectors of shape ({len(nodes)}, {self.dim}), "
+                f"got {vectors.shape}; "
                 "was it written with another embedder?"
             )
         if not np.isfinite(vectors).all():
@@ -73,7 +86,7 @@ class Store(ABC):
     def delete(self, ids: Iterable[str]) -> None:
         """Remove nodes; unknown ids are ignored."""
         with self._guard("deleting nodes"):
-            self._delete(list(ids))
+            self._delete(list(dict.fromkeys(ids)))
 
     def flush(self) -> None:
         """Return only when all that was added or deleted would survive ``kill -9``."""
@@ -85,7 +98,7 @@ class Store(ABC):
         try:
             yield
         except self._engine_errors() as error:
-            raise StoreError(f"the {self.type} store failed while {doing}: {error}") from error
+            raise StoreError(f"the {self.kind} store failed while {doing}: {error}") from error
 
     def _engine_errors(self) -> tuple[type[Exception], ...]:
         """What the engine behind this store raises when it fails, a full disk among it."""
@@ -94,22 +107,28 @@ class Store(ABC):
     def search(self, vector: Vectors, k: int, where: Where | None = None) -> list[Hit]:
         """The ``k`` nodes most similar to ``vector`` (dim,), best first; all of them if there are fewer.
 
-        Raises ``ValueError`` for k < 1, a wrong dimension, NaN or infinity.
+        Raises ``ValueError`` for k < 1, a wrong dimension, NaN or infinity, a value that is none.
         """
         if k < 1:
             raise ValueError(f"k is {k}; ask for at least one hit")
         vector = np.ascontiguousarray(vector, dtype=np.float32)
         if vector.shape != (self.dim,):
-            raise ValueError(f"the {self.type} store expects a query of shape ({self.dim},), got {vector.shape}")
+            raise ValueError(
+                f"the {self.kind} store expects a query of shape ({self.dim},), got {vector.shape}"
+            )
         if not np.isfinite(vector).all():
             raise ValueError("the query vector holds NaN or infinity")
-        return self._search(vector, k, where or {})
+        allowed = {field: _values(field, wanted) for field, wanted in (where or {}).items()}
+        if not all(allowed.values()):
+            return []
+        with self._guard("searching"):
+            return self._search(vector, k, allowed)
 
     @abstractmethod
     def _add(self, nodes: Sequence[Node], vectors: Vectors) -> None: ...
 
     @abstractmethod
-    def _search(self, vector: Vectors, k: int, where: Where) -> list[Hit]: ...
+    def _search(self, vector: Vectors, k: int, where: Allowed) -> list[Hit]: ...
 
     @abstractmethod
     def get(self, ids: Sequence[str]) -> list[Node]:
@@ -137,10 +156,23 @@ class Store(ABC):
     def drop(self) -> None:
         """Delete all nodes and what the store has on disk for this group; then ``close``."""
 
+    @classmethod
+    def erase(cls, dim: int, **kwargs: Any) -> None:
+        """Open and ``drop``; where the engine allows it, a damaged store too."""
+        cls(dim, **kwargs).drop()
+
     def close(self) -> None:  # noqa: B027 - the same for a store that holds nothing open
         """Release files and connections. Closing twice is allowed."""
 
 
-def values_of(wanted: Scalar | Sequence[Scalar]) -> list[Scalar]:
-    """The allowed values of one filter field as a list."""
-    return [wanted] if isinstance(wanted, (str, int, float, bool)) else list(wanted)
+def _values(field: str, wanted: Scalar | Sequence[Scalar]) -> list[Scalar]:
+    """All values that ``field`` may have. To an engine True is not 1: where one will do, both are named."""
+    values = [wanted] if isinstance(wanted, (str, int, float)) else list(wanted)
+    for value in values:
+        if not isinstance(value, (str, int, float)):
+            raise ValueError(
+                f"the filter of {field!r} holds a {type(value).__name__}, not text, a number or a boolean"
+            )
+    if field in NODE_FIELDS:
+        return [value for value in values if isinstance(value, str)]
+    return [*values, *(twin(value) for value in values if value in (0, 1) for twin in (bool, int))]

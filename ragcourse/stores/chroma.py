@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ragcourse.documents import Hit, Node
-from ragcourse.stores.base import NODE_FIELDS, Store, StoreError, Vectors, Where, values_of
+from ragcourse.stores.base import NODE_FIELDS, Allowed, Store, StoreError, Vectors
 
 _OWN = ("document", "group", "start", "end", "parent")  # a node's fields, kept beside its metadata
 _PREFIX = "node."  # so that a document's own field "start" does not collide with ours
@@ -22,7 +22,8 @@ class ChromaStore(Store):
     next opening: it needs no flush. Raises ``ValueError`` for a collection of another dimension.
     """
 
-    type = "chroma"
+    kind = "chroma"
+    modules = ("chromadb", "chromadb.api.rust", "chromadb.telemetry.product.posthog")
 
     def __init__(self, dim: int, dir: str | Path, name: str = "nodes") -> None:
         super().__init__(dim)
@@ -40,13 +41,18 @@ class ChromaStore(Store):
                 self._nodes = self._client.get_collection(collection, embedding_function=None)
             except NotFoundError:
                 self._nodes = self._client.create_collection(
-                    collection, metadata={"dim": dim}, configuration={"hnsw": {"space": self.metric}}, embedding_function=None
+                    collection,
+                    metadata={"dim": dim},
+                    configuration={"hnsw": {"space": self.metric}},
+                    embedding_function=None,
                 )
         except (ChromaError, OSError) as error:
             raise StoreError(f"Chroma could not open {self._dir}: {error}") from error
         written = (self._nodes.metadata or {}).get("dim")
         if written != dim:
-            raise ValueError(f"the Chroma collection in {self._dir} holds vectors of {written} dimensions, not {dim}")
+            raise ValueError(
+                f"the Chroma collection in {self._dir} holds vectors of {written} dimensions, not {dim}"
+            )
         self._batch = self._client.get_max_batch_size()
 
     @classmethod
@@ -56,21 +62,27 @@ class ChromaStore(Store):
     def _add(self, nodes: Sequence[Node], vectors: Vectors) -> None:
         for start in range(0, len(nodes), self._batch):
             part = nodes[start : start + self._batch]
+            rows = {node.id: _to_row(node) for node in part}
+            held = self._nodes.get(ids=list(rows), include=["metadatas"])
+            for node_id, old in zip(held["ids"], held["metadatas"] or (), strict=True):
+                rows[node_id] = {**dict.fromkeys(old), **rows[node_id]}  # an upsert keeps what it does not name
             self._nodes.upsert(
-                ids=[node.id for node in part],
+                ids=list(rows),
                 embeddings=vectors[start : start + self._batch],
                 documents=[node.text for node in part],
-                metadatas=[_to_row(node) for node in part],
+                metadatas=list(rows.values()),
             )
 
-    def _search(self, vector: Vectors, k: int, where: Where) -> list[Hit]:
+    def _search(self, vector: Vectors, k: int, where: Allowed) -> list[Hit]:
         found = self._nodes.query(
             query_embeddings=vector[None, :],
             n_results=k,
             where=_to_filter(where),
             include=["documents", "metadatas", "distances"],
         )
-        ids, texts, rows, distances = (found[key][0] for key in ("ids", "documents", "metadatas", "distances"))  # type: ignore[literal-required,index]
+        ids, texts, rows, distances = (
+            found[key][0] for key in ("ids", "documents", "metadatas", "distances")
+        )  # type: ignore[literal-required,index]
         return [
             Hit(_to_node(node_id, text, row), 1.0 - distance)
             for node_id, text, row, distance in zip(ids, texts, rows, distances, strict=True)
@@ -79,7 +91,9 @@ class ChromaStore(Store):
     def get(self, ids: Sequence[str]) -> list[Node]:
         nodes: dict[str, Node] = {}
         for start in range(0, len(ids), self._batch):
-            found = self._nodes.get(ids=list(ids[start : start + self._batch]), include=["documents", "metadatas"])
+            found = self._nodes.get(
+                ids=list(ids[start : start + self._batch]), include=["documents", "metadatas"]
+            )
             nodes.update((node.id, node) for node in _to_nodes(found))
         return [nodes[node_id] for node_id in ids if node_id in nodes]
 
@@ -100,7 +114,9 @@ class ChromaStore(Store):
 
     def items(self, batch: int = 1024) -> Iterator[tuple[list[Node], Vectors]]:
         for offset in range(0, self.count(), batch):
-            found = self._nodes.get(limit=batch, offset=offset, include=["documents", "metadatas", "embeddings"])
+            found = self._nodes.get(
+                limit=batch, offset=offset, include=["documents", "metadatas", "embeddings"]
+            )
             yield _to_nodes(found), np.asarray(found["embeddings"], np.float32)
 
     def drop(self) -> None:
@@ -126,9 +142,15 @@ def _to_nodes(found: Any) -> list[Node]:
     return [_to_node(*row) for row in zip(found["ids"], found["documents"], found["metadatas"], strict=True)]
 
 
-def _to_filter(where: Where) -> dict[str, Any] | None:
-    clauses = [
-        {(_PREFIX + field if field in NODE_FIELDS else field): {"$in": values_of(wanted)}}
-        for field, wanted in where.items()
-    ]
-    return {"$and": clauses} if len(clauses) > 1 else clauses[0] if clauses else None
+def _to_filter(where: Allowed) -> dict[str, Any] | None:
+    """Chroma wants the values of one ``$in`` to be of one type."""
+    clauses: list[dict[str, Any]] = []
+    for field, values in where.items():
+        name = _PREFIX + field if field in NODE_FIELDS else field
+        kinds = dict.fromkeys(type(value) for value in values)
+        clauses.append(_joined("$or", [{name: {"$in": [v for v in values if type(v) is kind]}} for kind in kinds]))
+    return _joined("$and", clauses) if clauses else None
+
+
+def _joined(operator: str, clauses: list[dict[str, Any]]) -> dict[str, Any]:
+    return {operator: clauses} if len(clauses) > 1 else clauses[0]

@@ -2,10 +2,12 @@
 
 Every change is one record at the end of the log::
 
-    magic "RCL1" | length of head | length of vectors | crc32 | head (JSON) | vectors (float32)
+    magic "RCL1" | length of head | length of vectors | crc32 of both | crc32 of these four
+    head (JSON) | vectors (float32)
 
 A record counts once it is whole. ``kill -9`` in the middle of one leaves a torn tail, which the
-next opening cuts off; damage before the tail is refused, since something else wrote there.
+next opening cuts off; damage before the tail is refused, since something else wrote there. The
+lengths have a checksum of their own: a wrong one would make all that follows look like a torn tail.
 When more than half of the records are dead, the live ones are written to a new file that replaces
 the old one in a single step (``os.replace``).
 """
@@ -25,20 +27,23 @@ from typing import Any
 import numpy as np
 
 from ragcourse.documents import Node
-from ragcourse.stores.base import StoreError, Vectors
+from ragcourse.stores.base import DamagedError, Vectors
 from ragcourse.stores.map import MapStore
 
+_FIELDS = struct.Struct("<4sIII")  # magic, bytes of head, bytes of vectors, crc32 of both
+_HEADER_SIZE = _FIELDS.size + 4
 _MAGIC = b"RCL1"
-_HEADER = struct.Struct("<4sIII")  # magic, bytes of head, bytes of vectors, crc32 of both
+_COMPACTED = ".log.new"
+_DEAD = 1024  # fewer dead nodes than this are not worth a compaction
 
 
 class FileStore(MapStore):
     """``dir`` holds one log a group; ``name`` is the group's.
 
-    Raises ``StoreError`` for a damaged log and ``ValueError`` for one of another dimension.
+    Raises ``DamagedError`` for a damaged log and ``ValueError`` for one of another dimension.
     """
 
-    type = "file"
+    kind = "file"
     persistent = True
 
     def __init__(self, dim: int, dir: str | Path, name: str = "nodes") -> None:
@@ -64,6 +69,7 @@ class FileStore(MapStore):
             self._append({"add": [asdict(node) for node in nodes]}, vectors.tobytes())
             self._dead += sum(node.id in self._row for node in nodes)
             super()._add(nodes, vectors)
+            self._compact()
 
     def _delete(self, ids: list[str]) -> None:
         with self._lock:
@@ -73,8 +79,7 @@ class FileStore(MapStore):
             self._append({"delete": known}, b"")
             super()._delete(known)
             self._dead += len(known)
-            if self._dead > max(1024, self.count()):
-                self._compact()
+            self._compact()
 
     def _flush(self) -> None:
         os.fsync(self._log.fileno())
@@ -82,7 +87,12 @@ class FileStore(MapStore):
     def drop(self) -> None:
         super().drop()
         self.close()
-        self.path.unlink(missing_ok=True)
+        self.erase(self.dim, self._dir, self.name)
+
+    @classmethod
+    def erase(cls, dim: int, dir: str | Path, name: str = "nodes") -> None:
+        for ending in (".log", _COMPACTED):
+            (Path(dir) / name).with_suffix(ending).unlink(missing_ok=True)
 
     def close(self) -> None:
         self._log.close()
@@ -114,45 +124,61 @@ class FileStore(MapStore):
         return at
 
     def _compact(self) -> None:
-        fresh = self.path.with_suffix(".log.new")
-        with fresh.open("wb") as file:
-            file.write(_record({"dim": self.dim}, b""))
-            for nodes, vectors in self.items():
-                file.write(_record({"add": [asdict(node) for node in nodes]}, vectors.tobytes()))
-            file.flush()
-            os.fsync(file.fileno())
+        if self._dead <= max(_DEAD, self.count()):
+            return
+        fresh = self.path.with_suffix(_COMPACTED)
+        try:
+            with fresh.open("wb") as file:
+                file.write(_record({"dim": self.dim}, b""))
+                for nodes, vectors in self.items():
+                    file.write(_record({"add": [asdict(node) for node in nodes]}, vectors.tobytes()))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:  # a full disk: the log is as good as before, and needs the room
+            fresh.unlink(missing_ok=True)
+            raise
         self._log.close()  # Windows replaces no open file
-        os.replace(fresh, self.path)
+        try:
+            os.replace(fresh, self.path)
+        finally:
+            self._log = self.path.open("ab", buffering=0)
         sync_folder(self._dir)
-        self._log = self.path.open("ab", buffering=0)
         self._dead = 0
 
 
 def _record(head: dict[str, Any], vectors: bytes) -> bytes:
     text = json.dumps(head, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    crc = zlib.crc32(vectors, zlib.crc32(text))
-    return _HEADER.pack(_MAGIC, len(text), len(vectors), crc) + text + vectors
+    header = _FIELDS.pack(_MAGIC, len(text), len(vectors), zlib.crc32(vectors, zlib.crc32(text)))
+    return header + zlib.crc32(header).to_bytes(4, "little") + text + vectors
 
 
 def _records(data: memoryview, path: Path) -> Iterator[tuple[int, dict[str, Any], memoryview]]:
     """The whole records of a log: (offset behind it, head, bytes of the vectors)."""
     at = 0
     while at < len(data):
-        if len(data) - at < _HEADER.size:
+        body = at + _HEADER_SIZE
+        if body > len(data):
             return  # torn in the header
-        magic, head_size, vector_size, crc = _HEADER.unpack_from(data, at)
-        body, end = at + _HEADER.size, at + _HEADER.size + head_size + vector_size
-        if magic != _MAGIC:
-            raise StoreError(f"{path} is damaged at byte {at}; delete it to build the library again")
+        magic, head_size, vector_size, crc = _FIELDS.unpack_from(data, at)
+        header = data[at : at + _FIELDS.size]
+        if magic != _MAGIC or zlib.crc32(header) != int.from_bytes(data[body - 4 : body], "little"):
+            if not any(data[at:]):
+                return  # after a power cut: the file had grown, and nothing was in it yet
+            raise _damaged(path, at)
+        end = body + head_size + vector_size
         if end > len(data):
             return  # torn in the body
         text, vectors = data[body : body + head_size], data[body + head_size : end]
         if zlib.crc32(vectors, zlib.crc32(text)) != crc:
             if end == len(data):
                 return  # the last record: its pages had not all reached the disk
-            raise StoreError(f"{path} is damaged at byte {at}; delete it to build the library again")
+            raise _damaged(path, at)
         yield end, json.loads(bytes(text)), vectors
         at = end
+
+
+def _damaged(path: Path, at: int) -> DamagedError:
+    return DamagedError(f"{path} is damaged at byte {at}: something else wrote there")
 
 
 def sync_folder(folder: Path) -> None:

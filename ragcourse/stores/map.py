@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ragcourse.documents import Hit, Node
-from ragcourse.stores.base import NODE_FIELDS, Store, Vectors, Where, values_of
+from ragcourse.stores.base import NODE_FIELDS, Allowed, Store, Vectors
 
 
 class MapStore(Store):
@@ -18,7 +18,7 @@ class MapStore(Store):
     dense. Searching and changing from several threads is safe.
     """
 
-    type = "map"
+    kind = "map"
     persistent = False
 
     def __init__(self, dim: int, name: str = "nodes") -> None:
@@ -49,7 +49,7 @@ class MapStore(Store):
             larger[: len(self._nodes)] = self._matrix[: len(self._nodes)]
             self._matrix = larger
 
-    def _search(self, vector: Vectors, k: int, where: Where) -> list[Hit]:
+    def _search(self, vector: Vectors, k: int, where: Allowed) -> list[Hit]:
         norm = float(np.linalg.norm(vector))
         query = vector / norm if norm > 0 else vector
         with self._lock:
@@ -62,8 +62,8 @@ class MapStore(Store):
             found = best if rows is None else rows[best]
             return [Hit(self._nodes[row], float(scores[i])) for i, row in zip(best, found, strict=True)]
 
-    def _matching(self, where: Where) -> np.ndarray:
-        tests = [(field, frozenset(values_of(wanted))) for field, wanted in where.items()]
+    def _matching(self, where: Allowed) -> np.ndarray:
+        tests = [(field, frozenset(values)) for field, values in where.items()]
         rows = [
             row
             for row, node in enumerate(self._nodes)

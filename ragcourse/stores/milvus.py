@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ragcourse.documents import Hit, Node
-from ragcourse.stores.base import NODE_FIELDS, Store, StoreError, Vectors, Where, values_of
+from ragcourse.documents import Hit, Node, Scalar
+from ragcourse.stores.base import NODE_FIELDS, Allowed, Store, StoreError, Vectors
 
 _MAX_TEXT = 65_535  # bytes in a VARCHAR
 _FIELDS = ["text", "document", "group", "start", "end", "parent", "metadata"]
@@ -31,15 +31,23 @@ class MilvusStore(Store):
     Raises ``ValueError`` for a collection of another dimension, ``StoreError`` if it cannot be opened.
     """
 
-    type = "milvus"
+    kind = "milvus"
+    modules = ("pymilvus", "milvus_lite.adapter.grpc.server", "grpc.experimental", "pyarrow.dataset")
 
     def __init__(
-        self, dim: int, uri: str | Path, name: str = "nodes", index_kwargs: dict[str, Any] | None = None, token: str = ""
+        self,
+        dim: int,
+        uri: str | Path,
+        name: str = "nodes",
+        index_kwargs: dict[str, Any] | None = None,
+        token: str = "",
     ) -> None:
         super().__init__(dim)
         index = {"index_type": "FLAT", "metric_type": "COSINE", "params": {}, **(index_kwargs or {})}
         if unknown := set(index) - {"index_type", "metric_type", "params", "embed_key"}:
-            raise ValueError(f"index_kwargs has no field {sorted(unknown)[0]!r}; it takes index_type, metric_type, params")
+            raise ValueError(
+                f"index_kwargs has no field {sorted(unknown)[0]!r}; it takes index_type, metric_type, params"
+            )
         if index["metric_type"] not in _METRICS:
             raise ValueError(f"metric_type {index['metric_type']!r} is not one of {', '.join(_METRICS)}")
         self.metric = _METRICS[index["metric_type"]]
@@ -61,7 +69,9 @@ class MilvusStore(Store):
         fields = self._client.describe_collection(self._name)["fields"]
         written = next(field["params"]["dim"] for field in fields if field["name"] == "vector")
         if int(written) != self.dim:
-            raise ValueError(f"the Milvus collection in {self._uri} holds vectors of {written} dimensions, not {self.dim}")
+            raise ValueError(
+                f"the Milvus collection in {self._uri} holds vectors of {written} dimensions, not {self.dim}"
+            )
 
     def _create(self, index: dict[str, Any]) -> None:
         from pymilvus import DataType
@@ -93,9 +103,13 @@ class MilvusStore(Store):
             self._client.upsert(self._name, rows[start : start + _BATCH])
         self._unflushed = True
 
-    def _search(self, vector: Vectors, k: int, where: Where) -> list[Hit]:
+    def _search(self, vector: Vectors, k: int, where: Allowed) -> list[Hit]:
         found = self._client.search(
-            self._name, data=[vector.tolist()], limit=min(k, 16_384), filter=_to_filter(where), output_fields=_FIELDS
+            self._name,
+            data=[vector.tolist()],
+            limit=min(k, 16_384),
+            filter=_to_filter(where),
+            output_fields=_FIELDS,
         )
         sign = -1.0 if self.metric == "l2" else 1.0
         return [Hit(_to_node(row["id"], row["entity"]), sign * row["distance"]) for row in found[0]]
@@ -103,7 +117,9 @@ class MilvusStore(Store):
     def get(self, ids: Sequence[str]) -> list[Node]:
         nodes: dict[str, Node] = {}
         for start in range(0, len(ids), _BATCH):
-            rows = self._client.get(self._name, ids=list(ids[start : start + _BATCH]), output_fields=["id", *_FIELDS])
+            rows = self._client.get(
+                self._name, ids=list(ids[start : start + _BATCH]), output_fields=["id", *_FIELDS]
+            )
             nodes.update((row["id"], _to_node(row["id"], row)) for row in rows)
         return [nodes[node_id] for node_id in ids if node_id in nodes]
 
@@ -120,7 +136,10 @@ class MilvusStore(Store):
 
     def items(self, batch: int = 1024) -> Iterator[tuple[list[Node], Vectors]]:
         for rows in self._pages(["id", "vector", *_FIELDS], batch):
-            yield [_to_node(row["id"], row) for row in rows], np.array([row["vector"] for row in rows], np.float32)
+            yield (
+                [_to_node(row["id"], row) for row in rows],
+                np.array([row["vector"] for row in rows], np.float32),
+            )
 
     def _pages(self, fields: list[str], size: int) -> Iterator[list[dict[str, Any]]]:
         pages = self._client.query_iterator(self._name, filter="", output_fields=fields, batch_size=size)
@@ -197,12 +216,19 @@ def _to_node(node_id: str, row: Any) -> Node:
     )
 
 
-def _to_filter(where: Where) -> str:
-    """A filter expression; values travel as JSON literals, field names are checked."""
+def _to_filter(where: Allowed) -> str:
+    """A filter expression. Milvus Lite takes ``in`` for columns only, not for what is inside a JSON field."""
     clauses = []
-    for field, wanted in where.items():
-        if not re.fullmatch(r"\w+", field):
-            raise ValueError(f"{field!r} cannot name a metadata field")
-        name = field if field in NODE_FIELDS else f'metadata["{field}"]'
-        clauses.append(f"{name} in {json.dumps(values_of(wanted), ensure_ascii=False)}")
-    return " and ".join(clauses)
+    for field, values in where.items():
+        name = field if field in NODE_FIELDS else f"metadata[{_literal(field)}]"
+        clauses.append(" or ".join(f"{name} == {_literal(value)}" for value in values))
+    return " and ".join(f"({clause})" for clause in clauses)
+
+
+def _literal(value: Scalar) -> str:
+    """As JSON, but Milvus knows no ``\\u``: all but quotes, backslashes and line ends stands as it is."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    for raw, escaped in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r")):
+        value = value.replace(raw, escaped)
+    return f'"{value}"'

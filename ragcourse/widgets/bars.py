@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7")  # Okabe and Ito; as in base.js
 
@@ -33,7 +34,12 @@ class Bar:
 
 
 def bars_result(
-    bars: Sequence[Bar], summary: str, *, unit: str = "s", end: float | None = None, duration: float | None = None
+    bars: Sequence[Bar],
+    summary: str,
+    *,
+    unit: str = "s",
+    end: float | None = None,
+    duration: float | None = None,
 ) -> dict[str, Any]:
     """Return what a `run` gives to show bars; `end` of the axis is by default that of the longest bar.
 
@@ -64,6 +70,16 @@ def format_value(value: float, unit: str = "s") -> str:
     return f"{_digits(value)} {unit}".rstrip()
 
 
+def format_tick(value: float, end: float, unit: str = "s") -> str:
+    """Return the label of an axis mark, without needless zeros, all in the unit that suits the axis's `end`.
+
+    >>> format_tick(0.01, end=0.03), format_tick(0, end=0.03)
+    ('10 ms', '0 ms')
+    """
+    scale, name = (1.0, unit) if unit != "s" or end >= 1 else (1e3, "ms") if end >= 1e-3 else (1e6, "µs")
+    return f"{value * scale:.6g} {name}".rstrip()
+
+
 def _digits(value: float) -> str:
     if value == 0:
         return "0"
@@ -90,21 +106,23 @@ def draw_bars(figure: Figure, result: dict[str, Any]) -> None:
             )
         note = next((bar["note"] for bar in reversed(shown) if bar["note"]), "")
         tip = max((bar["start"] + bar["length"] for bar in shown), default=0.0)
-        axes.annotate(note, (tip, position), (5, 0), textcoords="offset points", va="center", fontsize=9, color="#555555")
-    axes.set_yticks(range(len(rows)), ["   " * row[0]["indent"] + label for label, row in rows.items()])
+        axes.annotate(
+            note,
+            (tip, position),
+            (5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color="#555555",
+        )
+    axes.set_yticks(range(len(rows)), list(rows))
     for label, row in zip(axes.get_yticklabels(), rows.values(), strict=True):
         label.set_fontweight("bold" if row[0]["heading"] else "normal")
     axes.set_xlim(0, result["end"])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.xaxis.set_major_locator(_locator())
-    axes.xaxis.set_major_formatter(lambda value, _: format_value(float(value), result["unit"]))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(lambda value, _: format_tick(float(value), result["end"], result["unit"]))
     axes.grid(axis="x", color="#dddddd")
     axes.set_axisbelow(True)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-
-
-def _locator() -> Any:
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(6, steps=[1, 2, 5, 10])

@@ -28,6 +28,11 @@ const lm = (() => {
     return value < 1 ? `${digits(value * 1e3)} ms` : `${digits(value)} s`;
   }
 
+  function formatTick(value, end, unit) { // all marks of an axis in one unit, without needless zeros
+    const [scale, name] = unit !== "s" || end >= 1 ? [1, unit] : end >= 1e-3 ? [1e3, "ms"] : [1e6, "µs"];
+    return `${Number((value * scale).toPrecision(6))} ${name}`.trim();
+  }
+
   function ticks(end, count) { // about `count` round numbers from 0 to `end`
     const rough = end / count, power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= rough * 0.999);
@@ -80,7 +85,7 @@ const lm = (() => {
       g.lineTo(at, y);
       g.stroke();
       g.globalAlpha = 1;
-      text(g, view, format(mark, unit), at, y + 14, { align: "center", colour: view.theme.dim, size: 12 });
+      text(g, view, formatTick(mark, end, unit), at, y + 14, { align: "center", colour: view.theme.dim, size: 12 });
     });
   }
 
@@ -225,7 +230,7 @@ const lm = (() => {
       const ratio = window.devicePixelRatio || 1;
       const size = [Math.round(view.width * ratio), Math.round(view.height * ratio)];
       if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
-      canvas.style.height = `${view.height}px`;
+      Object.assign(canvas.style, { width: `${view.width}px`, height: `${view.height}px` });
       const g = canvas.getContext("2d");
       g.setTransform(ratio, 0, 0, ratio, 0, 0);
       g.clearRect(0, 0, view.width, view.height);
@@ -286,5 +291,5 @@ const lm = (() => {
     };
   }
 
-  return { axis, bars, barsHeight, button, COLOURS, element, format, mount, text, ticks };
+  return { axis, bars, barsHeight, button, COLOURS, element, format, formatTick, mount, text, ticks };
 })();

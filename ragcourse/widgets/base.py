@@ -1,11 +1,12 @@
 """The base class of the course's widgets: parameters → `run` → a result that is drawn twice.
 
-The result is drawn on a canvas by JavaScript while a kernel is alive, and once by matplotlib as a PNG that is saved
-with the notebook, so that GitHub, nbviewer and an untrusted notebook show a picture. A widget is a class with
+The result is drawn on a canvas by JavaScript while a kernel is alive, and once by matplotlib as a PNG that is
+saved with the notebook, so that GitHub, nbviewer and an untrusted notebook show a picture. A widget is a
+class with
 
 - its parameters, made by `checkbox`, `slider`, `choice` and `fixed` (see `controls.py`);
-- `run(params)`, a static and pure function from a dictionary of their values to a result, tested without a screen:
-  a dictionary of JSON-able values and NumPy arrays, with a sentence under "summary";
+- `run(params)`, a static and pure function from a dictionary of their values to a result, tested without a
+  screen: a dictionary of JSON-able values and NumPy arrays, with a sentence under "summary";
 - `paint(figure, result)`, which draws the result with matplotlib (default: bars);
 - `script`, the path of a JavaScript file with `draw(g, result, view)` (default: bars, see `bars.py`);
 - `player`, when the picture moves in time: the canvas is drawn with `view.t` from 0 to `result.duration`.
@@ -21,12 +22,13 @@ A complete widget::
         @staticmethod
         def run(params):
             search = 0.001 if params["cached"] else 0.004 * params["hits"]
-            bars = [Bar("embed", 0, 0.010, "10 ms"), Bar("search", 0.010, search, format_value(search), colour=1)]
-            return bars_result(bars, f"{format_value(0.010 + search)} in all", end=0.1)
+            bars = [Bar("embed", 0, 0.010, "10 ms"), Bar("search", 0.010, search, format_value(search),
+            colour=1)] return bars_result(bars, f"{format_value(0.010 + search)} in all", end=0.1)
 
-In JavaScript, `g` is a canvas context in CSS pixels, `view` has `width`, `height`, `t`, `theme` (text, dim, line,
-font, colours), `params`, `set(name, value)` and `redraw()`, and `lm` has `bars`, `axis`, `text`, `format`, `ticks`,
-`button` and `element`. A script may add `height(result, view)` and `setup(view, body)`, the place for pointer events.
+In JavaScript, `g` is a canvas context in CSS pixels, `view` has `width`, `height`, `t`, `theme` (text, dim,
+line, font, colours), `params`, `set(name, value)` and `redraw()`, and `lm` has `bars`, `axis`, `text`,
+`format`, `ticks`, `button` and `element`. A script may add `height(result, view)` and `setup(view, body)`,
+the place for pointer events.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ PICTURE_DPI = 110
 
 @dataclass(frozen=True)
 class Player:
-    """Play, step and restart: `steps` to the end, the `speeds` offered, and what shows before the first click."""
+    """Play, step and restart: `steps` to the end, `speeds` offered, and what shows before the first click."""
 
     steps: int = 20
     speeds: tuple[float, ...] = (1.0,)
@@ -61,7 +63,7 @@ class Player:
 
 
 class CourseWidget(anywidget.AnyWidget):
-    """Base class; see the module's text. Parameters are given by name: `Waiting(hits=3)`, `widget.hits = 4`."""
+    """Base class; see the module's text. Parameters go by name: `Waiting(hits=3)`, `widget.hits = 4`."""
 
     title: ClassVar[str] = ""
     script: ClassVar[Path | None] = None
@@ -70,19 +72,26 @@ class CourseWidget(anywidget.AnyWidget):
     _css: Any = (HERE / "base.css").read_text("utf-8")
 
     _title = traitlets.Unicode().tag(sync=True)
-    _controls = traitlets.List().tag(sync=True)
+    _controls: Any = traitlets.List().tag(sync=True)
     _player = traitlets.Dict(allow_none=True, default_value=None).tag(sync=True)
     _result = traitlets.Dict().tag(sync=True)
     _error = traitlets.Unicode().tag(sync=True)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
+        if "_esm" not in vars(
+            cls
+        ):  # anywidget makes a subclass of its own for each instance, with _esm as a trait
+            cls._esm = cls._module()
+        super().__init_subclass__(**kwargs)
+
+    @classmethod
+    def _module(cls) -> str:
         own = cls.script.read_text("utf-8") if cls.script else ""
         parts = [name for name in ("draw", "height", "setup") if f"function {name}(" in own]
         if own and "draw" not in parts:
             raise ValueError(f"{cls.script} must define function draw(g, result, view)")
         mount = f"export default {{ render: (context) => lm.mount(context, {{ {', '.join(parts)} }}) }};\n"
-        cls._esm = "\n".join([(HERE / "base.js").read_text("utf-8"), own, mount])
-        super().__init_subclass__(**kwargs)
+        return "\n".join([(HERE / "base.js").read_text("utf-8"), own, mount])
 
     def __init__(self, **params: Any) -> None:
         unknown = sorted(set(params) - set(self._parameters()))
@@ -112,7 +121,9 @@ class CourseWidget(anywidget.AnyWidget):
 
     def png(self) -> bytes:
         """Return the picture of the present result."""
-        figure = Figure(figsize=(PICTURE_WIDTH, 3.0), dpi=PICTURE_DPI, layout="constrained", facecolor="white")
+        figure = Figure(
+            figsize=(PICTURE_WIDTH, 3.0), dpi=PICTURE_DPI, layout="constrained", facecolor="white"
+        )
         self.paint(figure, self.result)
         file = io.BytesIO()
         figure.savefig(file, format="png", metadata={"Software": None})
@@ -133,7 +144,9 @@ class CourseWidget(anywidget.AnyWidget):
             self.result = self.run({name: getattr(self, name) for name in self._parameters()})
             packed = pack(self.result) | {"number": self._result.get("number", 0) + 1}
         except Exception as error:
-            self._error = f"{type(error).__name__}: {error}"  # shown in the widget; the traceback goes to the log
+            self._error = (
+                f"{type(error).__name__}: {error}"  # shown in the widget; the traceback goes to the log
+            )
             raise
         self._result, self._error = packed, ""
 
@@ -154,7 +167,7 @@ _DTYPES = {"float32", "float64", "int32", "uint8"}
 
 
 def pack(value: Any) -> Any:
-    """Return a result as the front end takes it: arrays as {dtype, shape, bytes}, NaN and infinity as None."""
+    """Return a result as the front end takes it: arrays as {dtype, shape, bytes}, NaN and inf as None."""
     if isinstance(value, Mapping):
         return {str(key): pack(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -18,18 +18,21 @@ def checkbox(label: str, default: bool = False) -> Any:
 
 
 def slider(label: str, low: float, high: float, default: float, *, step: float = 1, unit: str = "") -> Any:
-    """Return a number from `low` to `high`, an int when all of `low`, `default` and `step` are, with a slider."""
+    """Return a number from `low` to `high` with a slider; an int when all of them are."""
     if not low <= default <= high or step <= 0:
         raise ValueError(f"slider {label!r}: {low} ≤ default {default} ≤ {high} and step > 0 do not hold")
-    kind = traitlets.Int if all(isinstance(value, int) for value in (low, default, step)) else traitlets.Float
+    whole = all(isinstance(value, int) for value in (low, default, step))
+    kind: Any = traitlets.Int if whole else traitlets.Float
     control = {"kind": "slider", "label": label, "low": low, "high": high, "step": step, "unit": unit}
-    return kind(default, min=low, max=high).tag(sync=True, control=control)  # type: ignore[arg-type]
+    return kind(default, min=low, max=high).tag(sync=True, control=control)
 
 
 def choice(label: str, options: Sequence[str], default: str | None = None) -> Any:
     """Return one of several texts, the first by default, with a drop-down list."""
     control = {"kind": "choice", "label": label, "options": list(options)}
-    return traitlets.Enum(list(options), options[0] if default is None else default).tag(sync=True, control=control)
+    return traitlets.Enum(list(options), options[0] if default is None else default).tag(
+        sync=True, control=control
+    )
 
 
 def fixed(default: object = None) -> Any:

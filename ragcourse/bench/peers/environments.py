@@ -27,8 +27,8 @@ class Peer:
 
 
 _LAZYLLM_WANTS = (
-    "pypdf docx2txt ebooklib html2text olefile openpyxl python-pptx python-docx beautifulsoup4 tiktoken spacy "
-    "bm25s pystemmer nltk jieba sentencepiece psycopg2-binary sqlalchemy python-multipart json_repair"
+    "pypdf docx2txt ebooklib html2text olefile openpyxl python-pptx python-docx beautifulsoup4 tiktoken "
+    "spacy bm25s pystemmer nltk jieba sentencepiece psycopg2-binary sqlalchemy python-multipart json_repair"
 )
 _LANGCHAIN = ("langchain", "langchain-chroma", "langchain-text-splitters", "chromadb")
 _LLAMA_INDEX = ("llama-index-core", "llama-index-vector-stores-chroma", "chromadb")
@@ -110,5 +110,5 @@ def _run(words: Sequence[str]) -> str:
         raise InstallFailed(str(error)) from error
     if done.returncode != 0:
         said = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        raise InstallFailed(" | ".join(said[-2:]) or f"{words[0]} ended with exit status {done.returncode}")
+        raise InstallFailed(said[-1] if said else f"{words[0]} ended with exit status {done.returncode}")
     return done.stdout

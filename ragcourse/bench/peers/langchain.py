@@ -4,8 +4,7 @@ With ``options["sync"]`` it runs its indexing API instead, which does notice cha
 hashes all documents on every start and keeps what it has seen in a second database.
 """
 
-# It is installed in an environment of its own, where mypy does not look.
-# mypy: disable-error-code="import-not-found, misc"
+# mypy: disable-error-code="misc"  (bases from an environment where mypy does not look)
 
 from __future__ import annotations
 

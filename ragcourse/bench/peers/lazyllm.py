@@ -1,8 +1,5 @@
 """LazyLLM on its memory store, Chroma and Milvus Lite, as its reference texts set it up."""
 
-# It is installed in an environment of its own, where mypy does not look.
-# mypy: disable-error-code="import-not-found, misc"
-
 from __future__ import annotations
 
 from base64 import b64decode

@@ -1,0 +1,293 @@
+"""Exercise 1.2: a store in one file whose commits survive a crash at any byte.
+
+A process that is killed leaves an append-only file as a prefix of what it would have become; after a
+power cut, the part that was not synced may also be zeros or garbage. So no process has to be killed
+here: each prefix is one crash, and every one of them is tried.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ragcourse.grading.cases import for_each
+from ragcourse.grading.contract import Contract
+from ragcourse.grading.expect import Mismatch, expect_equal, expect_error, expect_true
+from ragcourse.grading.plain import difference, plain, show
+
+contract = Contract("1.2", task="a store in one file whose commits survive a crash at any byte")
+
+Batch = dict[str, str | None]
+State = dict[str, str]
+
+_TEXTS = ["one line", 'a "quoted" word', "two\nlines", "", "größer", "語", "\u2028", "back\\slash", "{}"]
+
+
+class _History(NamedTuple):
+    """A file after some commits: its bytes, where each commit ends, and the state after each (from none)."""
+
+    data: bytes
+    ends: list[int]
+    states: list[State]
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    with TemporaryDirectory(prefix="ragcourse-store-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@contextmanager
+def _opened(implementation: Any, path: Path, data: bytes | None = None) -> Iterator[Any]:
+    """A store over `path`, which gets the bytes `data` first; closed at the end."""
+    if data is not None:
+        path.write_bytes(data)
+    store = implementation(path)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _apply(state: State, batch: Batch) -> State:
+    merged = {**state, **batch}
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def _batches(rng: np.random.Generator, count: int, keys: int = 2) -> list[Batch]:
+    """Batches of several keys, all of whose values differ, so that half of one is never a whole state."""
+    batches: list[Batch] = []
+    for number in range(count):
+        names = rng.choice(6, size=keys, replace=False)
+        batches.append({f"node-{name}": f"text {number}.{rng.integers(1000, 9999)}" for name in names})
+    return batches
+
+
+def _history(implementation: Any, folder: Path, batches: list[Batch]) -> _History:
+    path = folder / "history.log"
+    ends, states = [], [State()]
+    with _opened(implementation, path) as store:
+        for batch in batches:
+            store.commit(dict(batch))
+            ends.append(path.stat().st_size)
+            states.append(_apply(states[-1], batch))
+        data = path.read_bytes()
+    return _History(data, ends, states)
+
+
+def _expect_one_of(got: object, states: list[State], given: str, cause: str) -> None:
+    """The first state is the expected one; a store that can prove a commit whole may show the next, too."""
+    found = plain(got)
+    if all(difference(found, state) is not None for state in states):
+        raise Mismatch(
+            "this is the state after no commit",
+            given=given,
+            expected=show(states[0]),
+            got=show(found),
+            cause=cause,
+        )
+
+
+# ---- without a crash ----
+
+
+@contract.check("what was committed is there after a restart", points=1)
+def restart(implementation: Any, rng: np.random.Generator) -> None:
+    def test(batches: list[Batch]) -> None:
+        expected: State = {}
+        with _folder() as folder:
+            for batch in batches:
+                expected = _apply(expected, batch)
+                with _opened(implementation, folder / "store.log") as store:
+                    store.commit(dict(batch))
+                    expect_equal(store.items(), expected, cause="items() before the restart")
+            with _opened(implementation, folder / "store.log") as store:
+                cause = "__init__ must read the file from its beginning and apply each commit in turn"
+                expect_equal(store.items(), expected, cause=cause)
+
+    texts = rng.permutation(_TEXTS)
+    every: Batch = {f"key {i}": str(text) for i, text in enumerate(texts)}
+    for_each([[{"a": "1"}], [{"a": "1"}, {"b": "2"}], [every], _batches(rng, 5)], test, valid=bool)
+
+
+@contract.check("the last value wins, None deletes", points=1)
+def upsert(implementation: Any, rng: np.random.Generator) -> None:
+    def test(batches: list[Batch]) -> None:
+        expected: State = {}
+        for batch in batches:
+            expected = _apply(expected, batch)
+        with _folder() as folder:
+            data = _history(implementation, folder, batches).data
+            with _opened(implementation, folder / "again.log", data) as store:
+                cause = "a later commit replaces or (None) removes; deleting an unknown key is allowed"
+                expect_equal(store.items(), expected, cause=cause)
+
+    values = [None, "x", "y", "z"]
+    random = [{f"k{rng.integers(3)}": values[rng.integers(4)] for _ in range(2)} for _ in range(12)]
+    for_each([[{"a": "1"}, {"a": "2"}], [{"a": "1"}, {"a": None}], [{"a": None}], random], test, valid=bool)
+
+
+@contract.check("a commit is written when commit() returns", points=1)
+def written(implementation: Any, rng: np.random.Generator) -> None:
+    with _folder() as folder:
+        path, state = folder / "store.log", State()
+        with _opened(implementation, path) as store:
+            for batch in _batches(rng, 3):
+                state = _apply(state, batch)
+                store.commit(dict(batch))
+                with _opened(implementation, folder / "copy.log", path.read_bytes()) as copy:
+                    cause = "what waits in Python's buffer dies with the process: open with buffering=0, or flush()"
+                    given = "the process is killed after commit() has returned, before close()"
+                    expect_equal(copy.items(), state, given=given, cause=cause)
+
+
+@contract.check("a commit is synced when commit() returns", points=2)
+def synced(implementation: Any, rng: np.random.Generator) -> None:
+    given = "the power fails after commit() has returned: only what os.fsync saw is left"
+    with _folder() as folder:
+        path, state = folder / "store.log", State()
+        durable = [b""]
+        with _opened(implementation, path) as store, _spy_on_fsync(lambda: durable.append(path.read_bytes())):
+            for batch in _batches(rng, 3):
+                state = _apply(state, batch)
+                store.commit(dict(batch))
+                left = durable[-1]
+                with _opened(implementation, folder / f"copy{len(durable)}.log", left) as copy:
+                    cause = "write, then os.fsync(file.fileno()), in this order, in every commit"
+                    expect_equal(copy.items(), state, given=given, cause=cause)
+
+
+@contextmanager
+def _spy_on_fsync(seen: Callable[[], None]) -> Iterator[None]:
+    real = {name: getattr(os, name) for name in ("fsync", "fdatasync") if hasattr(os, name)}
+
+    def spy(sync: Callable[[Any], None]) -> Callable[[Any], None]:
+        def call(file: Any) -> None:
+            sync(file)
+            seen()
+
+        return call
+
+    try:
+        for name, sync in real.items():
+            setattr(os, name, spy(sync))
+        yield
+    finally:
+        for name, sync in real.items():
+            setattr(os, name, sync)
+
+
+@contract.check("a commit only adds to the end of the file", points=1)
+def append_only(implementation: Any, rng: np.random.Generator) -> None:
+    with _folder() as folder:
+        path, before = folder / "store.log", b""
+        with _opened(implementation, path) as store:
+            store.commit({f"key {i}": "a fairly long text " * 3 for i in range(60)})
+            before = path.read_bytes()
+            for batch in _batches(rng, 3, keys=1):
+                store.commit(dict(batch))
+                after = path.read_bytes()
+                cause = "a file that is written over is torn if the crash comes in between"
+                expect_true(after.startswith(before), "earlier bytes of the file were changed", cause=cause)
+                cause = "write the changes, not the whole state"
+                grown = f"{len(after) - len(before)} bytes for {show(batch)}"
+                expect_true(len(after) - len(before) < 300, "a small commit wrote much", got=grown, cause=cause)
+                before = after
+
+
+# ---- crashes ----
+
+
+@contract.check("cut at any byte: every whole commit, and nothing of the other", points=3)
+def cut_anywhere(implementation: Any, rng: np.random.Generator) -> None:
+    with _folder() as folder:
+        history = _history(implementation, folder, _batches(rng, 3))
+
+        def test(case: dict[str, Any]) -> None:
+            cut = case["bytes left of the file"]
+            whole = bisect_right(history.ends, cut)
+            with _opened(implementation, folder / "cut.log", history.data[:cut]) as store:
+                cause = "a record counts once all its bytes are there; what follows it is dropped"
+                _expect_one_of(store.items(), history.states[whole : whole + 2], show(case), cause)
+
+        cuts = range(len(history.data) + 1)
+        for_each([{"bytes left of the file": cut, "commits end at": history.ends} for cut in cuts], test)
+
+
+@contract.check("zeros or changed bytes at the end are no commit", points=2)
+def torn_tail(implementation: Any, rng: np.random.Generator) -> None:
+    with _folder() as folder:
+        history = _history(implementation, folder, _batches(rng, 3))
+        data, states = history.data, history.states
+        start, end = history.ends[-2], history.ends[-1]
+        tails = {
+            f"{count} zero bytes behind the last commit": (data + bytes(count), states[-1:])
+            for count in (1, 4, 8, 12, 16, 64)
+        }
+        for at in sorted(rng.choice(np.arange((start + end) // 2, end), size=8, replace=False)):
+            damaged = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+            tails[f"one bit changed in the last commit, byte {at} of {end}"] = (damaged, states[-2:])
+        half = (start + end) // 2
+        tails["the second half of the last commit is zeros"] = (data[:half] + bytes(end - half), states[-2:-1])
+
+        def test(tail: str) -> None:
+            with _opened(implementation, folder / "torn.log", tails[tail][0]) as store:
+                cause = "a checksum over the record tells; is a record of length 0 a record to you? crc32(b'') is 0"
+                _expect_one_of(store.items(), tails[tail][1], tail, cause)
+
+        for_each(list(tails), test)
+
+
+@contract.check("the store goes on after a crash", points=3)
+def goes_on(implementation: Any, rng: np.random.Generator) -> None:
+    with _folder() as folder:
+        history = _history(implementation, folder, _batches(rng, 2))
+        last = len(history.data)
+        cuts = [int(cut) for cut in rng.integers(1, last, size=16)]
+        ends, states = history.ends, history.states
+        crashes = {}
+        for cut in [*cuts, last - 1]:
+            whole = bisect_right(ends, cut)
+            crashes[f"the file is cut to {cut} of {last} bytes"] = (history.data[:cut], states[whole : whole + 2])
+        crashes["the file ends in 16 zero bytes"] = (history.data + bytes(16), states[-1:])
+
+        def test(crash: str) -> None:
+            path, (data, before) = folder / "crashed.log", crashes[crash]
+            with _opened(implementation, path, data) as store:
+                store.commit({"after": "the crash"})
+                data = path.read_bytes()
+            with _opened(implementation, folder / "again.log", data) as store:
+                cause = "a torn tail stands between the old commits and the new one: cut it off when you find it"
+                given = f"{crash}; opened, committed, opened again"
+                expected = [{**state, "after": "the crash"} for state in before]
+                _expect_one_of(store.items(), expected, given, cause)
+
+        for_each(list(crashes), test)
+
+
+@contract.check("damage before the last commit is refused", points=1)
+def damaged(implementation: Any, rng: np.random.Generator) -> None:
+    with _folder() as folder:
+        batches: list[Batch] = [{f"key {i}": "long text " * 20 + str(rng.integers(99))} for i in range(4)]
+        data, ends, _ = _history(implementation, folder, batches)
+        for victim in (0, 1, 2):
+            at = (([0, *ends])[victim] + ends[victim]) // 2
+            damaged = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+            def reopen(damaged: bytes = damaged) -> object:
+                with _opened(implementation, folder / "damaged.log", damaged) as store:
+                    return store.items()
+
+            expect_error(
+                ValueError,
+                reopen,
+                given=f"one bit changed in commit {victim + 1} of 4",
+                cause="a crash tears only the end; dropping all that follows a damaged record loses commits in silence",
+            )

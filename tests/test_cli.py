@@ -1,0 +1,42 @@
+"""The `ragcourse` command: help, exit codes, and what goes to which stream."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from ragcourse.cli import app
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--help"], "ragcourse lab"),
+        (["lab", "--help"], "127.0.0.1"),
+        (["tour", "--help"], "--json"),
+        (["doctor", "--help"], "exit code"),
+        (["release", "--help"], "--check"),
+        (["bench", "--help"], "--peers"),
+        (["--version"], "ragcourse 0."),
+    ],
+)
+def test_help_reads_well(arguments, says) -> None:
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "100", "NO_COLOR": "1"})
+    assert result.exit_code == 0
+    assert says in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["frobnicate"], 2, "frobnicate"),
+        (["lab", "--port", "70000"], 2, "65535"),
+        (["bench", "nonsense"], 1, "ragcourse: there is no benchmark 'nonsense'"),
+        (["release", "77"], 1, "ragcourse: there is no"),
+    ],
+)
+def test_errors_go_to_standard_error(arguments, code, says) -> None:
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "100", "NO_COLOR": "1"})
+    assert result.exit_code == code
+    assert says in result.stderr
+    assert result.stdout == ""
