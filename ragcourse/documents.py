@@ -102,5 +102,6 @@ def check_metadata(metadata: Mapping[str, Any], where: str) -> None:
                 f"{where}: metadata field {key!r} holds a {type(value).__name__}; "
                 "a store keeps text, numbers and booleans"
             )
-        if isinstance(value, int | float) and not abs(value) < (2**63 if isinstance(value, int) else math.inf):
+        limit = math.inf if isinstance(value, float) else 2**63
+        if not isinstance(value, str) and not abs(value) < limit:
             raise ValueError(f"{where}: metadata field {key!r} holds {value}, a number that no store keeps")

@@ -67,7 +67,7 @@ class Recall:
 def load_questions(path: Path = QUESTIONS) -> list[Question]:
     """The questions of a JSON-lines file. Raises ``ValueError`` that names file and line."""
     questions = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text("utf-8").split("\n"), start=1):
         if line.strip():
             try:
                 questions.append(Question(**json.loads(line)))

@@ -15,20 +15,24 @@ from pathlib import Path
 
 from ragcourse.documents import content_hash
 from ragcourse.manifest import FileRecord
-from ragcourse.readers import FileEntry
+from ragcourse.readers import ROOT, FileEntry
 
 _MARGIN_NS = 2_000_000_000  # the coarsest clock in use: FAT keeps times to 2 s
 
 
 @dataclass(slots=True)
 class FolderDiff:
-    """``unchanged`` records, of which ``touched`` have a new stamp; files to read; ids that are gone."""
+    """``unchanged`` records, of which ``touched`` have a new stamp; files to read; ids that are gone.
+
+    ``unread`` are ids of files to read that could not be opened when their turn came.
+    """
 
     unchanged: list[FileRecord] = field(default_factory=list)
     touched: list[FileRecord] = field(default_factory=list)
     added: list[FileEntry] = field(default_factory=list)
     changed: list[FileEntry] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -50,10 +54,14 @@ def compare(
         else:
             diff.skipped.append((entry.id, entry.problem))
             if entry.unreachable:
-                for name in [name for name in gone if name == entry.id or name.startswith(entry.id + "/")]:
+                for name in [name for name in gone if _is_at_or_below(name, entry.id)]:
                     diff.unchanged.append(gone.pop(name))
     diff.removed = sorted(gone)
     return diff
+
+
+def _is_at_or_below(name: str, folder: str) -> bool:
+    return folder == ROOT or name == folder or name.startswith(folder + "/")
 
 
 def _sort(entry: FileEntry, record: FileRecord | None, diff: FolderDiff, recheck: bool) -> None:

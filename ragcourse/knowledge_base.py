@@ -7,9 +7,12 @@ The order of the writes that makes a change atomic is described in ``manifest``.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -110,15 +113,16 @@ class KnowledgeBase:
         self._embed_text, self._context = embed_text, context
         self._groups = default_groups()
         self._searched: list[str] = []
-        self._indexes: dict[str, tuple[str | None, Callable[[], Index]]] = {}
-        self._live: dict[str, tuple[str, Index]] = {}
+        self._indexes: dict[str, tuple[str | None, Callable[[], Index | StoreIndex]]] = {}
+        self._live: dict[str, tuple[str, Index | StoreIndex]] = {}
         self._library: Library | None = None
+        self._starting = threading.Lock()
         for name in groups:
             self.search_group(name)
-        for name, conf in dict((store_conf or {}).get("indices") or {}).items():
-            self.register_index(
-                name, self._store_index, {"type": conf.get("backend"), "kwargs": conf.get("kwargs")}
-            )
+        for name, index in dict((store_conf or {}).get("indices") or {}).items():
+            conf = {"type" if key == "backend" else key: value for key, value in index.items()}
+            parse_conf(conf)
+            self.register_index(name, self._store_index, name, conf)
 
     # ---- what the library is made of: said before start() ----
 
@@ -145,7 +149,7 @@ class KnowledgeBase:
             self._searched.append(name)
 
     def register_index(
-        self, name: str, make: Callable[..., Index], *args: Any, group: str | None = None
+        self, name: str, make: Callable[..., Index | StoreIndex], *args: Any, group: str | None = None
     ) -> None:
         """Have ``make(*args)`` called at start, filled with the nodes of ``group`` and kept up to date.
 
@@ -162,8 +166,9 @@ class KnowledgeBase:
         if self._library is not None:
             raise LibraryError(f"{what} changes what the library is made of: call it before start()")
 
-    def _store_index(self, conf: Mapping[str, Any]) -> StoreIndex:
-        return StoreIndex(make_store(conf, self.embedder.dim, "index"), self.embedder, self._embed_text)
+    def _store_index(self, name: str, conf: Mapping[str, Any]) -> StoreIndex:
+        store = make_store(conf, self.embedder.dim, f"index_{name}")
+        return StoreIndex(store, self.embedder)
 
     @property
     def group(self) -> str:
@@ -185,8 +190,13 @@ class KnowledgeBase:
         Files that cannot be read are reported and skipped. ``rebuild`` throws the library away
         first. Raises ``FileNotFoundError`` for a missing folder, ``LibraryLocked`` if it is open
         elsewhere, ``LibraryError`` if it was written with another embedder (nothing is changed
-        then) or the store fails (nothing that was committed is lost).
+        then) or the store fails (nothing that was committed is lost). A library that is open already
+        is brought up to date and answers meanwhile; of two threads that start it one waits.
         """
+        with self._starting:
+            return self._start(progress, rebuild)
+
+    def _start(self, progress: bool, rebuild: bool) -> StartReport:
         begin = time.perf_counter()
         report = StartReport()
         entries = list(scan(self.folder))
@@ -206,8 +216,8 @@ class KnowledgeBase:
         except (StoreError, sqlite3.Error) as error:
             self.close()
             raise LibraryError(
-                f"the library could not be written: {error}. All that was committed before is safe; "
-                "mend the cause (a full disk?) and start again"
+                f"the library could not be written: {error}. All that was committed before is safe; mend "
+                f"the cause (a full disk? {_free(self._home)}) and start again"
             ) from error
         except BaseException:
             self.close()
@@ -218,13 +228,13 @@ class KnowledgeBase:
 
     def close(self) -> None:
         """Release stores, manifest and lock; ``start`` opens them again."""
-        for _, index in self._live.values():
-            if isinstance(index, StoreIndex):
-                index.close()
-        self._live = {}
-        if self._library is not None:
-            self._library.close()
-            self._library = None
+        with ExitStack() as closing:
+            if self._library is not None:
+                closing.callback(self._library.close)
+            for _, index in self._live.values():
+                if isinstance(index, StoreIndex):
+                    closing.callback(index.close)
+            self._live, self._library = {}, None
 
     def __enter__(self) -> Self:
         return self
@@ -260,16 +270,16 @@ class KnowledgeBase:
             self._apply(library, batch)
         if diff.removed:
             self._apply(library, [Change(name, None, ()) for name in diff.removed])
-        if recut:
+        if recut and not diff.unchanged and not diff.unread:  # else some were not within reach to be cut
             manifest.set_meta({"groups": recipe})
 
     def _apply(self, library: Library, changes: Sequence[Change]) -> None:
         by_id = {node.id: node for change in changes for node in change.nodes}
-        fresh, superseded = library.apply(changes, lambda nodes: self._embed(nodes, by_id))
+        fresh, vectors, superseded = library.apply(changes, lambda nodes: self._embed(nodes, by_id))
         for group, index in self._live.values():
             index.remove([node_id for node_id, name in superseded.items() if name == group])
-            if mine := [node for node in fresh if node.group == group]:
-                index.update(mine)
+            if rows := [row for row, node in enumerate(fresh) if node.group == group]:
+                _feed(index, [fresh[row] for row in rows], vectors[rows])
 
     def _embed(self, nodes: Sequence[Node], by_id: Mapping[str, Node]) -> Vectors:
         vectors = self.embedder.embed([self._embed_text(node) for node in nodes])  # (n, dim)
@@ -310,6 +320,7 @@ class KnowledgeBase:
                     data = entry.path.read_bytes()
                 except OSError as error:  # not its content is at fault: keep what we have of it
                     report.skipped.append((entry.id, f"cannot open the file: {error.strerror}"))
+                    diff.unread.append(entry.id)
                     continue
                 change = self._change(entry, data, seen_ns, chain)
                 if change.file and change.file.problem:
@@ -336,15 +347,20 @@ class KnowledgeBase:
         except ReadError as error:
             return Change(entry.id, record(str(error), {}), ())
         with span("split"):
-            return Change(entry.id, record(None, document.metadata), cut(document, chain))
+            nodes = cut(document, chain)
+        longest = max((len(node.text.encode()) for node in nodes if node.group in self._searched), default=0)
+        if (limit := self._store_class.max_text) is not None and longest > limit:
+            problem = f"a passage of {longest:,} bytes: the {self._store_class.kind} store keeps {limit:,}"
+            return Change(entry.id, record(problem, {}), ())
+        return Change(entry.id, record(None, document.metadata), nodes)
 
     def _fill_indexes(self, library: Library) -> None:
         for name, (group, make) in self._indexes.items():
             if name not in self._live:
                 with span(f"index {name}"):
                     index = make()
-                    for nodes, _ in library.stores[group or self.group].items():
-                        index.update(nodes)
+                    for nodes, vectors in library.stores[group or self.group].items():
+                        _feed(index, nodes, vectors)
                     self._live[name] = (group or self.group, index)
 
     # ---- what an open library answers ----
@@ -376,7 +392,7 @@ class KnowledgeBase:
             raise ValueError(f"group {name!r} is not searched in this library; it has {', '.join(stores)}")
         return stores[name]
 
-    def index(self, name: str) -> Index:
+    def index(self, name: str) -> Index | StoreIndex:
         """A registered index, filled and up to date."""
         if name not in self._live:
             raise ValueError(f"there is no index {name!r}; have {', '.join(['default', *self._indexes])}")
@@ -402,3 +418,16 @@ class KnowledgeBase:
                 raise ValueError(
                     f"no document has a field {name!r} to filter by; have {', '.join(sorted(fields))}"
                 )
+
+
+def _feed(index: Index | StoreIndex, nodes: Sequence[Node], vectors: Vectors) -> None:
+    if isinstance(index, StoreIndex):
+        index.add(nodes, vectors)
+    else:
+        index.update(nodes)
+
+
+def _free(home: Path | None) -> str:
+    if home is None:
+        return "It is in memory"
+    return f"It has {shutil.disk_usage(home.parent).free / 2**20:,.1f} MiB left"

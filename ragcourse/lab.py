@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -26,11 +27,13 @@ def open_lab(port: int | None = None, browser: bool | None = None) -> None:
     """Serve the lessons until Ctrl-C; the address is printed when the page is ready.
 
     ``port``: this one or none at all; by default the first free one from 8888. ``browser``: whether to open
-    the page in one; by default where there is one to open. Raises `LabError`; exits with 1 on a taken port.
+    the page in one; by default where there is one to open. Raises `LabError`.
     """
     if find_spec("jupyterlab") is None:
         raise LabError("JupyterLab is not installed here; `ragcourse doctor` says how to get it")
     page = first_page(REPOSITORY)
+    if port is not None:
+        check_port(port)
     os.environ.update(KERNEL_OF_THIS_ENVIRONMENT)
     os.environ.setdefault("JUPYTER_TOKEN", secrets.token_hex(24))  # else the server prints an address as well
     from jupyterlab.labapp import LabApp
@@ -38,7 +41,8 @@ def open_lab(port: int | None = None, browser: bool | None = None) -> None:
     server = LabApp.initialize_server(argv=server_arguments(REPOSITORY, page, port, browser))
     token = server.identity_provider.token
     address = server.connection_url.rstrip("/") + page + (f"?token={token}" if token else "")
-    print(f"JupyterLab is at {address}\nCtrl-C stops it.", flush=True)
+    # The server has queued the opening of its port; this comes after it.
+    server.io_loop.add_callback(print, f"JupyterLab is at {address}\nCtrl-C stops it.", flush=True)
     server.start()
 
 
@@ -49,6 +53,19 @@ def first_page(repository: Path) -> str:
         raise LabError(f"there are no lessons in {repository}. Run ragcourse from a copy of the repository")
     first = lessons / FIRST_LESSON
     return "/lab/tree/" + quote((first if first.is_file() else lessons).relative_to(repository).as_posix())
+
+
+def check_port(port: int) -> None:
+    """Raise `LabError` if a server cannot listen on ``port``."""
+    with socket.socket() as probe:
+        if os.name == "posix":  # elsewhere the option lets two servers share a port
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise LabError(
+                f"port {port} cannot be used ({error.strerror}); name another, or none to get a free one"
+            ) from error
 
 
 def server_arguments(repository: Path, page: str, port: int | None, browser: bool | None) -> list[str]:

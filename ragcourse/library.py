@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from ragcourse.documents import Hit, Node
@@ -116,17 +117,18 @@ class Library:
 
     def apply(
         self, changes: Sequence[Change], embed: Callable[[Sequence[Node]], Vectors]
-    ) -> tuple[list[Node], dict[str, str]]:
+    ) -> tuple[list[Node], Vectors, dict[str, str]]:
         """Make the documents' new state the truth; all of it becomes visible at one moment.
 
-        Only nodes that the stores lack are embedded and added. Returns these, and the superseded
-        ones as id → group.
+        Only nodes that the stores lack are embedded and added. Returns these, their vectors (n, dim),
+        and the superseded nodes as id → group.
         """
         held = {
             node_id for change in changes for node_id in self.manifest.stored_ids(document=change.document)
         }
         nodes = {node.id: node for change in changes for node in change.nodes if node.group in self.searched}
         fresh = [node for node_id, node in nodes.items() if node_id not in held]
+        vectors = np.empty((0, self._dim), np.float32)
         if fresh:
             with span("embed"):
                 vectors = embed(fresh)
@@ -139,7 +141,7 @@ class Library:
             self._hidden = superseded.keys()  # one assignment: the new appear as the old vanish
             self._purge(superseded)
             self._hidden = set()
-        return fresh, superseded
+        return fresh, vectors, superseded
 
     def _add(self, nodes: Sequence[Node], vectors: Vectors) -> None:
         for name, store in self.stores.items():

@@ -102,7 +102,7 @@ class Manifest:
         if version == 0:
             self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version={_VERSION}; COMMIT;")
         elif version != _VERSION:
-            raise DamagedError(f"the manifest {path} has version {version}, not {_VERSION}: another ragcourse wrote it")
+            raise DamagedError(f"the manifest {path} has version {version}, this ragcourse knows {_VERSION}")
 
     def close(self) -> None:
         """Release the database file."""

@@ -11,9 +11,12 @@ import numpy as np
 from ragcourse.documents import Hit
 from ragcourse.embedders import Embedder
 from ragcourse.recall import Retriever
-from ragcourse.splitters.spans import sentence_spans
+from ragcourse.splitters.spans import count_tokens, sentence_spans
 from ragcourse.timing import Trace, span, tracing
 
+_MIN_TOKENS = 4  # what is shorter is a heading or a cell
+_LINE_START = re.compile(r"^(?:(?:#{1,6}|[-*+>]|\d+[.)])\s+)+")
+_EMPHASIS = re.compile(r"(\*\*|__|(?<!\w)[*_]|`)(?=\S)(.+?)(?<=\S)\1(?!\w)")
 NO_ANSWER = "The documents do not answer this question."
 
 
@@ -38,18 +41,20 @@ Answerer = Callable[[str, Sequence[Hit]], tuple[str, Hit | None]]
 class ExtractiveAnswerer:
     """Answers with the sentence of the hits that is nearest to the question: it cannot invent.
 
-    Below ``threshold`` (cosine) it says that the documents do not answer.
+    Below ``threshold`` (cosine) it says that the documents do not answer. The default suits the static
+    embedder: 99 % of the handbook's questions reach it, most questions on something else do not.
     """
 
-    def __init__(self, embedder: Embedder, threshold: float = 0.35) -> None:
+    def __init__(self, embedder: Embedder, threshold: float = 0.5) -> None:
         self.embedder, self.threshold = embedder, threshold
 
     def __call__(self, question: str, hits: Sequence[Hit]) -> tuple[str, Hit | None]:
+        """The sentence and the hit it stands in, or ``NO_ANSWER`` and None."""
         sentences = [
             (_plain(hit.node.text[start:end]), hit)
             for hit in hits
             for start, end in sentence_spans(hit.node.text)
-            if end - start > 20
+            if count_tokens(hit.node.text[start:end]) >= _MIN_TOKENS
         ]
         if not sentences:
             return NO_ANSWER, None
@@ -63,7 +68,7 @@ class ExtractiveAnswerer:
 
 def _plain(text: str) -> str:
     """A sentence without the marks of Markdown."""
-    return re.sub(r"\s+", " ", re.sub(r"^[#>\-*+\s]+|[*`]", "", text)).strip()
+    return " ".join(_EMPHASIS.sub(r"\2", _LINE_START.sub("", text)).split())
 
 
 class RAG:

@@ -57,7 +57,7 @@ class Retriever:
                     hits = list(self.kb.index(self.index).query(query, fetch))
             found = self._ancestors(hits, k) if self._path else hits
             if len(found) >= k or len(hits) < fetch:
-                return found
+                return found[:k]
             fetch *= 4  # a few parents hold all the best children: look further
 
     def _ancestors(self, hits: list[Hit], k: int) -> list[Hit]:

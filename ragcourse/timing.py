@@ -10,14 +10,16 @@ from __future__ import annotations
 import gc
 import html
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
+_ADDING = threading.Lock()  # of spans, to any trace
 _MIN_SAMPLE = 50e-6  # seconds; a thousand times the cost of reading the clock
 
 
@@ -200,23 +202,23 @@ class Span:
 
 
 class Trace:
-    """The spans of one request, nested as the calls were."""
+    """The spans of one request, nested as the calls were; threads and tasks may share it."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
-        self._open: list[int] = []
         self._zero = time.perf_counter()
 
     @property
     def seconds(self) -> float:
-        """From the beginning of the first span to the end of the last."""
-        return max((span.start_s + span.seconds for span in self.spans), default=0.0) - min(
-            (span.start_s for span in self.spans), default=0.0
-        )
+        """From the beginning of the first span to the end of the last that has ended."""
+        ended = [span for span in self.spans if not math.isnan(span.seconds)]
+        if not ended:
+            return 0.0
+        return max(span.start_s + span.seconds for span in ended) - min(span.start_s for span in ended)
 
     def total(self, name: str) -> float:
-        """Seconds in all spans of this name."""
-        return sum(span.seconds for span in self.spans if span.name == name)
+        """Seconds in all spans of this name that have ended."""
+        return sum(span.seconds for span in self.spans if span.name == name and not math.isnan(span.seconds))
 
     def table(self) -> list[tuple[str, str, str, str]]:
         """Rows (stage, start, time, share of the whole), indented by depth."""
@@ -225,8 +227,8 @@ class Trace:
             (
                 "  " * span.depth + span.name,
                 format_seconds(span.start_s),
-                format_seconds(span.seconds),
-                f"{span.seconds / whole:.0%}",
+                "open" if math.isnan(span.seconds) else format_seconds(span.seconds),
+                "" if math.isnan(span.seconds) else f"{span.seconds / whole:.0%}",
             )
             for span in self.spans
         ]
@@ -238,26 +240,52 @@ class Trace:
         rows = [(row[0].replace("  ", "\u2003"), *row[1:]) for row in self.table()]
         return html_table(("stage", "start", "time", "share"), rows)
 
+    def _add(self, span: Span) -> int:
+        with _ADDING:
+            self.spans.append(span)
+            return len(self.spans) - 1
+
+    def _graft(self, other: Trace, at: _Place) -> None:
+        """Take in the spans of a trace that was made inside this one, below ``at``."""
+        with _ADDING:
+            first, later = len(self.spans), other._zero - self._zero
+            self.spans += [
+                replace(
+                    span,
+                    start_s=span.start_s + later,
+                    depth=span.depth + at.depth,
+                    parent=at.below if span.parent is None else span.parent + first,
+                )
+                for span in other.spans
+            ]
+
+
+class _Place(NamedTuple):
+    """Where a new span goes: ``below`` is the index of its parent."""
+
+    trace: Trace
+    below: int | None
+    depth: int
+
 
 class _OpenSpan:
-    __slots__ = ("_span", "_trace")
+    __slots__ = ("_name", "_place", "_span", "_token")
 
-    def __init__(self, trace: Trace, name: str) -> None:
-        self._trace = trace
-        parent = trace._open[-1] if trace._open else None
-        self._span = Span(name, 0.0, depth=len(trace._open), parent=parent)
+    def __init__(self, place: _Place, name: str) -> None:
+        self._place, self._name = place, name
 
     def __enter__(self) -> Span:
-        self._trace._open.append(len(self._trace.spans))
-        self._trace.spans.append(self._span)
-        self._span.start_s = time.perf_counter() - self._trace._zero
+        trace, parent, depth = self._place
+        self._span = Span(self._name, 0.0, depth=depth, parent=parent)
+        self._token = _current.set(_Place(trace, trace._add(self._span), depth + 1))
+        self._span.start_s = time.perf_counter() - trace._zero
         return self._span
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
     ) -> None:
-        self._span.seconds = time.perf_counter() - self._trace._zero - self._span.start_s
-        self._trace._open.pop()
+        self._span.seconds = time.perf_counter() - self._place.trace._zero - self._span.start_s
+        _current.reset(self._token)
 
 
 class _NoSpan:
@@ -273,21 +301,29 @@ class _NoSpan:
 
 
 _NO_SPAN = _NoSpan()
-_current: ContextVar[Trace | None] = ContextVar("ragcourse_trace", default=None)
+_current: ContextVar[_Place | None] = ContextVar("ragcourse_trace", default=None)
 
 
 def span(name: str) -> _OpenSpan | _NoSpan:
     """``with span("embed"):`` a stage of the current trace; without a trace, next to nothing (~0.1 µs)."""
-    trace = _current.get()
-    return _NO_SPAN if trace is None else _OpenSpan(trace, name)
+    place = _current.get()
+    return _NO_SPAN if place is None else _OpenSpan(place, name)
 
 
 @contextmanager
 def tracing() -> Iterator[Trace]:
-    """``with tracing() as trace:`` collects the spans of what runs inside, in this thread or task."""
+    """``with tracing() as trace:`` collects the spans of what runs inside, in this thread or task.
+
+    A new thread belongs to the trace if it runs in a copy of the context
+    (``copy_context().run(function)``; ``asyncio.to_thread`` does that). A trace inside another one
+    becomes a part of it.
+    """
     trace = Trace()
-    token = _current.set(trace)
+    outer = _current.get()
+    token = _current.set(_Place(trace, None, 0))
     try:
         yield trace
     finally:
         _current.reset(token)
+        if outer is not None:
+            outer.trace._graft(trace, outer)

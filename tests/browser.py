@@ -41,7 +41,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from playwright.sync_api import Browser, Error, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Locator, Page, TimeoutError, sync_playwright
 
 REPOSITORY = Path(__file__).parents[1]
 CHROMIUM = Path("/usr/bin/chromium")
@@ -231,13 +231,21 @@ class NotebookPage:
             raise RuntimeError(f"JupyterLab asks: {' '.join(dialog.first.inner_text().split())}")
 
     def run_all(self) -> None:
-        """Run all cells and wait until each has an answer, the kernel is idle and the page stands still."""
-        self.page.evaluate("async () => { await jupyterapp.commands.execute('notebook:run-all-cells'); }")
-        self.page.wait_for_function(
-            """() => jupyterapp.shell.currentWidget.content.widgets.every((cell) =>
-                 cell.model.type !== 'code' || !cell.model.sharedModel.source.trim() ||
-                 !/\\*/.test(cell.promptNode ? cell.promptNode.textContent : ''))"""
+        """Run all cells and wait until they are through, the kernel is idle and the page stands still."""
+        self.page.evaluate(
+            """() => {
+              window.ranAll = false;
+              jupyterapp.commands.execute('notebook:run-all-cells').finally(() => { window.ranAll = true; });
+            }"""
         )
+        try:
+            self.page.wait_for_function("() => window.ranAll")
+        except TimeoutError as error:
+            prompts = self.page.locator(".jp-Notebook .jp-Cell").evaluate_all(
+                "(cells) => cells.map((cell) => cell.querySelector('.jp-InputPrompt')?.textContent ?? '')"
+            )
+            running = [number for number, prompt in enumerate(prompts, start=1) if "*" in prompt]
+            raise RuntimeError(f"out of time: cell {running[0] if running else '?'} still runs") from error
         self._wait_for_kernel()
         self.settle()
 
@@ -366,7 +374,11 @@ def main(arguments: list[str] | None = None) -> int:
             lab.open(options.notebook, **size) as page,
         ):
             if not options.no_run:
-                page.run_all()
+                try:
+                    page.run_all()
+                except (Error, RuntimeError):
+                    page.page.screenshot(path=options.folder / "failure.png")
+                    raise
             pages = page.shoot_pages(options.folder)
             if options.cells:
                 page.shoot_cells(options.folder)

@@ -15,11 +15,16 @@ import pytest
 from ragcourse import bench
 from ragcourse.bench.child import Task
 from ragcourse.bench.memory import peak_memory_mb
+from ragcourse.bench.peer_race import ENTRIES, OURS, assemble, markdown, write_texts
+from ragcourse.bench.peers.common import sentences, texts
 from ragcourse.bench.process import ChildFailed, Contestant, Race, race, run_child, task_for
+from ragcourse.bench.query import Samples, ask
 from ragcourse.bench.report import Report, ratio, write_atomically
 from ragcourse.bench.startup import LIBRARY, edit_and_delete, fill
 from ragcourse.documents import Hit, Node
 from ragcourse.evaluate import Question, load_questions, recall_at_k
+from ragcourse.knowledge_base import KnowledgeBase
+from ragcourse.recall import Retriever
 
 TEXTS = {
     "warm.md": "# Warm starts\n\nA warm start parses no document. It compares each file with the manifest.",
@@ -180,6 +185,49 @@ def test_edit_and_delete_finds_no_stale_text(folder, tmp_path):
     assert report.rows[0].ours == [0] and report.rows[0].ratio == 1.0
 
 
+def test_a_peer_that_cannot_be_installed_is_reported_and_the_others_run(folder, tmp_path, monkeypatch):
+    blocked = tmp_path / "a file where the cache should be"
+    blocked.write_text("", encoding="utf-8")
+    monkeypatch.setenv("RAGCOURSE_CACHE", str(blocked))
+    report = Report("startup-peers", "ragcourse bench startup --peers")
+    contestants, failures = assemble(report, progress=lambda line: None)
+    assert [contestant.name for contestant in contestants] == list(OURS.values())
+    assert set(failures) == {entry.name for entry in ENTRIES}
+    assert "cannot make the folder" in failures["LazyLLM, map"]
+
+    outcome = Race({OURS["file"]: [[_result(nodes)] for nodes in (7, 7, 7)]}, failures)
+    outcome.starts["LangChain + Chroma (indexing API)"] = [[_result(nodes)] for nodes in (7, 14, 21)]
+    del outcome.errors["LangChain + Chroma (indexing API)"]
+    table = markdown(outcome)
+    assert "| ragcourse, file | 0.50 s | 1.000 s | 1.000 s | 1.100 s | 100.0 / 2.00 ms | 7 each |" in table
+    assert "| 7 → 14 → 21 |" in table
+    assert "| LazyLLM, map | failed: not installed: cannot make" in table
+    assert "| ragcourse, map | not run |" in table
+
+
+def test_peers_get_the_texts_that_our_readers_see(folder, tmp_path):
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.4 nothing else")
+    assert write_texts(folder, tmp_path / "texts") == 3
+    found = dict(texts(str(tmp_path / "texts")))
+    assert set(found) == {"cold.txt.txt", "deep/query.html.txt", "warm.md.txt"}
+    assert sentences(found["deep/query.html.txt"])[-1] == "Then passages are looked up."
+    assert found["cold.txt.txt"] == TEXTS["cold.txt"]
+
+
+def test_query_overhead_is_what_embedding_and_search_leave(folder):
+    with KnowledgeBase(folder) as kb:
+        kb.start()
+        samples = Samples()
+        ask(samples, kb, QUESTIONS)
+        plain = Retriever(kb)(QUESTIONS[0])
+    assert len(samples.overhead) == len(QUESTIONS) and plain
+    for whole, embed, search, overhead in zip(
+        samples.whole, samples.embed, samples.search, samples.overhead, strict=True
+    ):
+        assert embed > 0 and search > 0 and overhead > 0
+        assert whole == pytest.approx(embed + search + overhead)
+
+
 def test_a_child_that_dies_says_why(folder, tmp_path):
     contestant = Contestant("x", "ragcourse.no_such_module", "map")
     with pytest.raises(ChildFailed, match="no_such_module"):
@@ -241,7 +289,16 @@ def test_a_bad_question_names_file_and_line(tmp_path):
 
 def _result(nodes: int) -> dict[str, object]:
     facts = {"parsed": 0, "embedded": 0, "stages": {"write": 0.5}}
-    return {"start_s": 1.0, "first_query_s": 0.1, "peak_mb": 100.0, "nodes": nodes, "facts": facts}
+    return {
+        "import_s": 0.5,
+        "start_s": 1.0,
+        "first_query_s": 0.1,
+        "first_query_ms": 100.0,
+        "warm_query_ms": 2.0,
+        "peak_mb": 100.0,
+        "nodes": nodes,
+        "facts": facts,
+    }
 
 
 def _environment(**extra: str) -> dict[str, str]:

@@ -10,8 +10,10 @@ from typing import Any
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from typer.testing import CliRunner
 
-from ragcourse.grading.release import ReleaseError, main, release
+from ragcourse.cli import app
+from ragcourse.grading.release import ReleaseError, release
 from ragcourse.grading.stub import remove_answers
 
 ANSWER = textwrap.dedent('''\
@@ -267,16 +269,18 @@ def test_unknown_lesson_no_masters_and_broken_files_are_named(
         run(root)
 
 
-def test_the_command_exits_with_1_when_a_lesson_differs(
-    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_exits_with_1_when_a_lesson_differs(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "ragcourse.grading.release.release", lambda numbers, check: run(root, *numbers, check=check)
     )
-    assert main(["01", "--check"]) == 1
-    assert "has not been released" in capsys.readouterr().out
-    assert main(["01"]) == 0
-    assert main(["--check"]) == 0
-    assert "every lesson matches" in capsys.readouterr().out
-    assert main(["7"]) == 1
-    assert "no master for lesson 07" in capsys.readouterr().err
+
+    def command(*arguments: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, ["release", *arguments])
+        return result.exit_code, result.output
+
+    assert command("01", "--check")[0] == 1
+    assert "has not been released" in command("--check")[1]
+    assert command("01")[0] == 0
+    assert command("--check")[0] == 0
+    code, output = command("7")
+    assert code != 0 and "no master for lesson 07" in output

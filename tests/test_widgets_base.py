@@ -1,4 +1,4 @@
-"""The base of the widgets without a screen: parameters, results, the saved picture, the module that is sent."""
+"""The base of the widgets without a screen: parameters, results, the saved picture, the module."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def assemble(report: Report, progress: Progress) -> tuple[list[Contestant], dict
     for peer in PEERS:
         progress(f"environment of {peer.name}")
         try:
-            python = prepare(peer)
+            python, variables = prepare(peer), environment(peer)
             report.versions |= versions(peer, python)
         except InstallFailed as error:
             mine = [entry.name for entry in ENTRIES if entry.peer == peer.name]
@@ -80,9 +80,7 @@ def assemble(report: Report, progress: Progress) -> tuple[list[Contestant], dict
             continue
         for entry in (entry for entry in ENTRIES if entry.peer == peer.name):
             module, options = f"ragcourse.bench.peers.{peer.name}", {"sync": entry.sync}
-            contestants.append(
-                Contestant(entry.name, module, entry.store, python, options, environment(peer))
-            )
+            contestants.append(Contestant(entry.name, module, entry.store, python, options, variables))
     return contestants, failures
 
 
@@ -145,6 +143,9 @@ def markdown(outcome: Race) -> str:
     for name in [*OURS.values(), *(entry.name for entry in ENTRIES)]:
         if name in outcome.errors:
             lines.append(f"| {name} | failed: {outcome.errors[name].replace('|', '/')} | | | | | |")
+            continue
+        if name not in outcome.finished:
+            lines.append(f"| {name} | not run | | | | | |")
             continue
 
         def middle(start: int, *fields: str, name: str = name) -> float:

@@ -22,8 +22,9 @@ from ragcourse.bench.process import Contestant, Progress, run_child, task_for
 from ragcourse.bench.questions import sample_questions
 from ragcourse.paths import HANDBOOK
 from ragcourse.readers import scan
+from ragcourse.timing import format_seconds, text_table
 
-SIZES = (15, 45, 75)
+SIZES = (15, 40, 75)
 STORES = ("map", "file", "chroma", "milvus")
 STAGES = ("open", "compare", "read", "split", "embed", "write")
 REPEATS = 3  # of a warm start, which is short; a cold one would need a new library each time
@@ -46,7 +47,7 @@ class StartRun:
     embedded: int
     stages: dict[str, float]
     first_query_s: float
-    samples: tuple[float, ...]
+    samples: list[float]
 
     @property
     def start_s(self) -> float:
@@ -64,27 +65,40 @@ def measure_sizes(
     stores: Sequence[str] = STORES,
     sizes: Sequence[int] = SIZES,
     *,
-    keep: Path | None = None,
     progress: Progress = lambda line: None,
 ) -> list[StartRun]:
-    """Start each store twice over ``sizes`` documents of ``folder``, in fresh processes.
+    """Start each store cold and then warm, in fresh processes; the libraries are thrown away."""
+    with TemporaryDirectory(prefix="ragcourse-race-") as name:
+        home = Path(name)
+        cold = measure_starts(home, folder, stores, sizes, warm=False, progress=progress)
+        return cold + measure_starts(home, folder, stores, sizes, warm=True, progress=progress)
 
-    ``keep`` is where the libraries are left, as ``keep/STORE/SIZE``; by default nowhere. ``progress``
-    is told what runs. Raises ``ChildFailed`` with the last words of a process that failed.
+
+def measure_starts(
+    home: Path,
+    folder: Path = HANDBOOK,
+    stores: Sequence[str] = STORES,
+    sizes: Sequence[int] = SIZES,
+    *,
+    warm: bool,
+    progress: Progress = lambda line: None,
+) -> list[StartRun]:
+    """Start each store over ``sizes`` documents of ``folder``, in one fresh process a store.
+
+    The libraries are in ``home/STORE/SIZE``, and ``warm`` says that a first pass has left them there.
+    ``progress`` is told what runs. Raises ``ChildFailed`` with the last words of a process that failed.
     """
     runs: list[StartRun] = []
-    with TemporaryDirectory(prefix="ragcourse-race-") as scratch:
-        for size in {_REHEARSAL, *sizes}:
-            copy_spread(folder, Path(scratch) / str(size), size)
-        for number, (warm, store) in enumerate((warm, store) for warm in (False, True) for store in stores):
-            start = "warm" if warm else "cold"
-            progress(f"process {number + 1} of {2 * len(stores)}: {store}, {start} starts")
-            home = (keep or Path(scratch) / "libraries") / store
-            options = {"sizes": list(sizes), "repeats": REPEATS if warm and store != "map" else 1}
-            contestant = Contestant(store, __name__, store, options=options)
-            task = task_for(contestant, Path(scratch), home, sample_questions(1), embedder=None)
-            facts = run_child(contestant, task)["facts"]
-            runs += [StartRun(store, warm=warm, **row | {"samples": tuple(row["samples"])}) for row in facts["starts"]]
+    for size in {_REHEARSAL, *sizes}:
+        if not (home / "documents" / str(size)).exists():
+            copy_spread(folder, home / "documents" / str(size), size)
+    for number, store in enumerate(stores):
+        progress(f"{'warm' if warm else 'cold'} starts, process {number + 1} of {len(stores)}: {store}")
+        options = {"sizes": list(sizes), "repeats": REPEATS if warm and store != "map" else 1}
+        contestant = Contestant(store, __name__, store, options=options)
+        task = task_for(contestant, home / "documents", home / store, sample_questions(1), embedder=None)
+        facts = run_child(contestant, task)["facts"]
+        runs += [StartRun(store, warm=warm, **row) for row in facts["starts"]]
     return runs
 
 
@@ -148,6 +162,30 @@ def find(runs: Iterable[StartRun], store: str, documents: int, *, warm: bool) ->
         if (run.store, run.documents, run.warm) == (store, documents, warm):
             return run
     raise KeyError(f"{store} was not started {'warm' if warm else 'cold'} with {documents} documents")
+
+
+def start_table(runs: Sequence[StartRun], documents: int) -> str:
+    """First against second start at one size, as text."""
+    headings = ("", "first start", "second", "to 1st answer", "spared", "parsed / embedded", "nodes")
+    rows = []
+    for store in dict.fromkeys(run.store for run in runs):
+        cold, warm = (find(runs, store, documents, warm=warm) for warm in (False, True))
+        times = [format_seconds(seconds) for seconds in (cold.start_s, warm.start_s, warm.answer_s)]
+        work, nodes = f"{warm.parsed:,} / {warm.embedded:,}", f"{cold.nodes:,} → {warm.nodes:,}"
+        rows.append([store, *times, f"{1 - warm.start_s / cold.start_s:.1%}", work, nodes])
+    return text_table(headings, rows)
+
+
+def stage_table(runs: Sequence[StartRun], documents: int) -> str:
+    """The stages of every start at one size, as text."""
+    rows = []
+    for store in dict.fromkeys(run.store for run in runs):
+        for warm in (False, True):
+            run = find(runs, store, documents, warm=warm)
+            times = [format_seconds(run.stages[stage]) if run.stages[stage] > 0 else "–" for stage in STAGES]
+            name = f"{store}, {'second' if warm else 'first'}"
+            rows.append([name, *times, format_seconds(run.first_query_s)])
+    return text_table(["", *STAGES, "first query"], rows)
 
 
 def to_json(runs: Iterable[StartRun]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The default embedder: look up a vector for each token, average, normalise.
 
 A transformer spends milliseconds on a sentence because every token looks at every other. A *static*
-model keeps only the result of that work for each token alone: a table of 29,525 rows, distilled from
+model keeps only the result of that work for each token alone: a table of 29,524 rows, distilled from
 all-MiniLM-L6-v2 by ``data/build/distill_embedder.py``. To embed is then
 
     v = Σ_t  scale[t] · codes[t, :]        v / ‖v‖

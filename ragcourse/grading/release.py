@@ -7,10 +7,8 @@ nothing.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
-import sys
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
@@ -119,27 +117,3 @@ def first_difference(found: NotebookNode, wanted: NotebookNode) -> str:
             keys = [key for key in sorted(a.keys() | b.keys()) if a.get(key) != b.get(key)]
             return f"first in the {' and '.join(keys)} of {name_of(number, a)}"
     return "in the notebook's metadata" if found.metadata != wanted.metadata else "in the layout of the file"
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns 0, or 1 when a check finds a difference or a master cannot be released."""
-    parser = argparse.ArgumentParser("ragcourse release", description=__doc__)
-    parser.add_argument(
-        "numbers", nargs="*", metavar="NN", help="lessons to release, such as 00 01 (default: all)"
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="write nothing; exit with 1 if something would change"
-    )
-    options = parser.parse_args(arguments)
-    try:
-        lines = release(options.numbers, check=options.check)
-    except ReleaseError as error:
-        print(error, file=sys.stderr)
-        return 1
-    for line in lines or ["every lesson matches its master" if options.check else "nothing to change"]:
-        print(line)
-    return 1 if options.check and lines else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

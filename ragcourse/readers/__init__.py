@@ -19,7 +19,10 @@ from ragcourse.readers.html import read_html
 from ragcourse.readers.pdf import read_pdf
 from ragcourse.readers.text import read_markdown, read_text
 
-__all__ = ["MAX_BYTES", "READERS", "FileEntry", "ReadError", "read", "scan"]
+__all__ = ["MAX_BYTES", "READERS", "ROOT", "FileEntry", "ReadError", "read", "scan"]
+
+ROOT = "."
+"""The id under which the folder itself is reported when it cannot be listed."""
 
 MAX_BYTES = 32 * 2**20
 """Files above this size are skipped: a book is 1 MB of text, so 32 MiB is a log or an accident."""
@@ -71,10 +74,11 @@ def _walk(folder: Path, root: Path, prefix: str) -> Iterator[FileEntry]:
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
-        yield _unreachable(prefix.rstrip("/"), folder, f"cannot list the folder: {error.strerror}")
+        problem = f"cannot list the folder: {error.strerror}"
+        yield _refused(prefix.rstrip("/") or ROOT, folder, problem, unreachable=True)
         return
     for entry in entries:
-        if entry.name.startswith("."):
+        if entry.name.startswith((".", "~$")):  # ~$: what Word leaves beside a document while it is open
             continue
         name = prefix + entry.name
         if entry.is_dir(follow_symlinks=False):
@@ -87,9 +91,13 @@ def _entry(entry: os.DirEntry[str], root: Path, name: str) -> FileEntry:
     path = Path(entry.path)
     problem = None
     try:
-        info = entry.stat()
         if entry.is_symlink() and not path.resolve().is_relative_to(root):
-            problem = "a symbolic link that leaves the folder"
+            return _refused(name, path, "a symbolic link that leaves the folder")
+        if entry.is_symlink() and not path.exists():
+            return _refused(name, path, "a symbolic link to a file that is not there")
+        info = entry.stat()
+        if name != _printable(name):
+            problem = "its name is not valid UTF-8; rename it"
         elif entry.is_dir():
             problem = "a symbolic link to a folder; links to folders are not followed"
         elif not stat.S_ISREG(info.st_mode):
@@ -98,13 +106,21 @@ def _entry(entry: os.DirEntry[str], root: Path, name: str) -> FileEntry:
             problem = f"no reader for {path.suffix or 'a name without ending'} (have {', '.join(READERS)})"
         elif info.st_size > MAX_BYTES:
             problem = f"{info.st_size / 2**20:.1f} MiB is above the limit of {MAX_BYTES // 2**20} MiB a file"
-    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
-        return _unreachable(name, path, f"cannot look at the file: {error}")
-    return FileEntry(name, path, (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino), problem)
+    except RuntimeError:  # from resolve() before Python 3.13, which says that there is no file
+        return _refused(name, path, "a symbolic link that leads back to itself")
+    except OSError as error:
+        return _refused(name, path, f"cannot look at the file: {error.strerror}", unreachable=True)
+    stamp = (info.st_size, info.st_mtime_ns, info.st_ctime_ns, info.st_ino)
+    return FileEntry(_printable(name), path, stamp, problem)
 
 
-def _unreachable(name: str, path: Path, problem: str) -> FileEntry:
-    return FileEntry(name, path, (0, 0, 0, 0), problem, unreachable=True)
+def _refused(name: str, path: Path, problem: str, unreachable: bool = False) -> FileEntry:
+    return FileEntry(_printable(name), path, (0, 0, 0, 0), problem, unreachable)
+
+
+def _printable(name: str) -> str:
+    """Names are bytes to some systems; what is not UTF-8 in them can be neither stored nor printed."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def read(path: Path, root: Path | None = None, data: bytes | None = None) -> Document:

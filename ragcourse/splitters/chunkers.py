@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from types import CodeType
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, is_dataclass
+from functools import partial
+from types import BuiltinMethodType, CodeType, FunctionType, MethodType
 
 from ragcourse.documents import content_hash
 from ragcourse.splitters.spans import Span, TokenCounter, pack, sentence_spans, strip_span
 
 Splitter = Callable[[str], Sequence[Span] | Sequence[str]]
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class TokenSplitter(_Chunker):
     """Windows of ``chunk_size`` tokens, wherever they fall."""
 
     def __call__(self, text: str) -> list[Span]:
+        """The spans of the parts, in order."""
         counter = TokenCounter(text)
         return pack(counter.tokens, counter, self.chunk_size, self.chunk_overlap)
 
@@ -41,6 +45,7 @@ class SentenceSplitter(_Chunker):
     """As many whole sentences as fit into ``chunk_size`` tokens."""
 
     def __call__(self, text: str) -> list[Span]:
+        """The spans of the parts, in order."""
         return pack(sentence_spans(text), TokenCounter(text), self.chunk_size, self.chunk_overlap)
 
 
@@ -48,9 +53,10 @@ class SentenceSplitter(_Chunker):
 class RecursiveSplitter(_Chunker):
     """Cut at the first separator; cut what is still too long at the next one, and so on."""
 
-    separators: tuple[str, ...] = ("\n\n", "\n", ". ", " ")
+    separators: tuple[str, ...] = ("\n\n", "\n", "。", ". ", " ")
 
     def __call__(self, text: str) -> list[Span]:
+        """The spans of the parts, in order."""
         counter = TokenCounter(text)
         atoms = self._atoms(text, (0, len(text)), counter, 0)
         return [strip_span(text, span) for span in pack(atoms, counter, self.chunk_size, self.chunk_overlap)]
@@ -76,6 +82,7 @@ class Sentences:
     min_tokens: int = 8
 
     def __call__(self, text: str) -> list[Span]:
+        """The spans of the parts, in order."""
         counter = TokenCounter(text)
         joined: list[Span] = []
         start: int | None = None
@@ -92,25 +99,43 @@ class Sentences:
 def fingerprint(function: Callable[..., object]) -> str:
     """A string that changes when a splitter (or another step of ingest) would give other results.
 
-    Settings of the built-in splitters, the byte code of a function with its constants and
-    defaults. One with hidden state can carry an attribute ``fingerprint`` of its own.
+    Settings of an object, byte code of a function with its constants, defaults and what it encloses;
+    the same in every process. What it cannot see: global variables and the functions that are called.
+    A step with other hidden state can carry an attribute ``fingerprint`` of its own.
     """
-    own = getattr(function, "fingerprint", None)
+    return _describe(function, depth=0)
+
+
+def _describe(value: object, depth: int) -> str:
+    own = getattr(value, "fingerprint", None)
     if isinstance(own, str):
         return own
-    name = f"{type(function).__module__}.{type(function).__qualname__}"
-    if is_dataclass(function):
-        settings = {field.name: getattr(function, field.name) for field in fields(function)}
-        return f"{name}({settings})"
-    code = getattr(function, "__code__", None)
-    if isinstance(code, CodeType):
-        closure = [repr(cell.cell_contents) for cell in getattr(function, "__closure__", None) or ()]
-        return f"function({_code_hash(code)}, {getattr(function, '__defaults__', None)!r}, {closure})"
-    return name
+    kind = f"{type(value).__module__}.{type(value).__qualname__}"
+    if depth > 6:  # a function that encloses itself
+        return kind
 
+    def all_of(parts: Iterable[object]) -> str:
+        return ", ".join(_describe(part, depth + 1) for part in parts)
 
-def _code_hash(code: CodeType) -> str:
-    constants = [
-        _code_hash(value) if isinstance(value, CodeType) else repr(value) for value in code.co_consts
-    ]
-    return content_hash(code.co_code, *code.co_names, *constants)
+    if isinstance(value, CodeType):
+        return content_hash(value.co_code, *value.co_names, all_of(value.co_consts))
+    if isinstance(value, FunctionType):
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        return f"function({all_of([value.__code__, value.__defaults__, value.__kwdefaults__, *cells])})"
+    if isinstance(value, MethodType):
+        return f"method({all_of([value.__func__, value.__self__])})"
+    if isinstance(value, BuiltinMethodType):
+        return f"{value.__qualname__}({all_of([value.__self__])})"
+    if isinstance(value, partial):
+        return f"partial({all_of([value.func, *value.args, value.keywords])})"
+    if isinstance(value, (set, frozenset)):  # whose order is another one in each process
+        return f"set({', '.join(sorted(_describe(part, depth + 1) for part in value))})"
+    if isinstance(value, (tuple, list)):
+        return f"[{all_of(value)}]"
+    if isinstance(value, dict):
+        return f"{{{all_of(value.items())}}}"
+    if is_dataclass(value) or type(value).__repr__ is object.__repr__:
+        settings = dict(sorted(getattr(value, "__dict__", {}).items())) if depth < 3 else {}
+        call = getattr(type(value), "__call__", None)  # noqa: B004 - its code, not whether there is one
+        return f"{kind}({all_of([call, settings])})"
+    return _ADDRESS.sub("", repr(value))

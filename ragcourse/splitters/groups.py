@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ragcourse.documents import ROOT_GROUP, Document, Node
@@ -49,7 +49,12 @@ def cut(document: Document, groups: Sequence[NodeGroup]) -> list[Node]:
 def _cut_text(document: Document, text: str, group: NodeGroup, parent: Node | None) -> Iterator[Node]:
     offset = parent.start if parent else 0
     repeats: dict[str, int] = {}
-    for start, end, part in _parts(text, group.transform(text), group.name):
+    try:
+        parts = group.transform(text)
+    except Exception as error:
+        error.add_note(f"The splitter of group {group.name!r} failed on {document.id}")
+        raise
+    for start, end, part in _parts(text, parts, group.name):
         placed = start >= 0 and offset >= 0
         repeats[part] = repeats.get(part, -1) + 1
         yield Node.make(
@@ -66,20 +71,33 @@ def _cut_text(document: Document, text: str, group: NodeGroup, parent: Node | No
 
 def _parts(text: str, parts: Sequence[Span] | Sequence[str], group: str) -> Iterator[tuple[int, int, str]]:
     """Spans as they are; strings are looked up in the text, in order, to learn their place."""
-    cursor = 0
-    for part in parts:
+    if not isinstance(parts, Iterable):
+        raise _wrong_part(group, parts)
+    previous, cursor = -1, 0  # begin and end of the part before
+    for part in [parts] if isinstance(parts, str) else parts:
         if isinstance(part, str):
-            piece = part.strip()
-            if piece:
+            if piece := part.strip():
                 start = text.find(piece, cursor)
-                end = start + len(piece) if start >= 0 else -1
-                cursor = max(cursor, end)
-                yield start, end, piece
+                if start < 0:  # one that overlaps
+                    start = text.find(piece, previous + 1)
+                if start >= 0:
+                    previous, cursor = start, start + len(piece)
+                yield start, start + len(piece) if start >= 0 else -1, piece
         elif isinstance(part, tuple) and len(part) == 2:
-            if piece := text[part[0] : part[1]].strip():
-                yield part[0], part[1], text[part[0] : part[1]]
+            start, end = part
+            if not 0 <= start <= end <= len(text):
+                raise ValueError(
+                    f"the splitter of group {group!r} returned the span {part} "
+                    f"of a text with {len(text)} characters"
+                )
+            if text[start:end].strip():
+                yield start, end, text[start:end]
         else:
-            raise ValueError(
-                f"the splitter of group {group!r} returned a {type(part).__name__}; "
-                "return strings, or spans (start, end)"
-            )
+            raise _wrong_part(group, part)
+
+
+def _wrong_part(group: str, part: object) -> ValueError:
+    return ValueError(
+        f"the splitter of group {group!r} returned a {type(part).__name__}; "
+        "return strings, or spans (start, end)"
+    )

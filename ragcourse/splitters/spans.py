@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 Span = tuple[int, int]
 
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
-_TOKEN = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+|[^\w\s]")
-_FENCE = re.compile(r"^(```|~~~)[^\n]*\n.*?^\1[ \t]*$", re.MULTILINE | re.DOTALL)
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U000323af"
+_TOKEN = re.compile(rf"[{_CJK}]|[^\W{_CJK}]{{1,64}}|[^\w\s]")  # 64: a key or a blob is not one word
+_FENCE = re.compile(r"^[ \t]*(`{3,}(?=[^`\n]*$)|~{3,})[ \t]*(.*)$", re.MULTILINE)
+_ALONE = re.compile(r"^[ \t]*(?:\|.*\||#{1,6}[ \t].*)[ \t]*$", re.MULTILINE)  # a row of a table, a heading
 _BREAK = re.compile(
-    r"[.!?…][\"'”’)\]]*\s+"  # a stop, with what closes behind it
-    r"|[。！？][”’」』]?"
+    r"[.!?…؟।۔][\"'”’»)\]*_`]*(?=\s)"  # a stop, with what closes behind it
+    r"|[。！？]+[”’」』）]*"
     r"|\n\s*\n"  # an empty line
-    r"|\n(?=[ \t]*(?:[-*•+]|\d+[.)]|#+|\|)\s?)"  # the next line is an item, a heading or a row
+    r"|\n(?=[ \t]*(?:•|(?:[-*+]|\d+[.)])\s))"  # the next line is an item of a list
 )
+_STOPS = ".!?…؟।۔"
+_SPACE = re.compile(r"\s*")
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:e\.g|i\.e|et al|etc|vs|cf|approx|resp|fig|eq|sec|no|vol|pp|ca|dr|mr|mrs|prof|st)"
-    r"|\b[A-Za-z])\.$",
+    r"(?:\b(?:e\.g|i\.e|et al|etc|vs|cf|approx|resp|ca|dr|mr|mrs|ms|prof|st)|\b(?-i:[A-Z]))\.$",
     re.IGNORECASE,
 )
+_ITEM_NUMBER = re.compile(r"^[ \t]*\(?\d{1,3}\.$", re.MULTILINE)
+_BEFORE_NUMBER = re.compile(r"\b(?:figs?|eqs?|secs?|nos?|vols?|pp?|ch|art)\.$", re.IGNORECASE)
 
 
 def count_tokens(text: str) -> int:
@@ -42,27 +46,65 @@ def sentence_spans(text: str) -> list[Span]:
     """The sentences of prose or Markdown; list items, rows, headings and code blocks stand alone."""
     spans: list[Span] = []
     cursor = 0
-    for fence in _FENCE.finditer(text):
-        spans += _prose_sentences(text, cursor, fence.start())
-        spans.append(fence.span())
-        cursor = fence.end()
+    for block in _blocks(text):
+        spans += _prose_sentences(text, cursor, block[0])
+        _append_stripped(spans, text, *block)
+        cursor = block[1]
     return spans + _prose_sentences(text, cursor, len(text))
+
+
+def _blocks(text: str) -> Iterator[Span]:
+    """Code between fences, and the headings and table rows outside of it."""
+    cursor = 0
+    for block in _fenced(text):
+        yield from (alone.span() for alone in _ALONE.finditer(text, cursor, block[0]))
+        yield block
+        cursor = block[1]
+    yield from (alone.span() for alone in _ALONE.finditer(text, cursor))
+
+
+def _fenced(text: str) -> Iterator[Span]:
+    """A fence is closed by one of its kind, as long or longer and with nothing behind it (CommonMark, 4.5).
+
+    One that is never closed is none: a chunk may begin in the middle of a code block.
+    """
+    opening: re.Match[str] | None = None
+    for fence in _FENCE.finditer(text):
+        if opening is None:
+            opening = fence
+        elif fence[1].startswith(opening[1]) and not fence[2]:
+            yield opening.start(), fence.end()
+            opening = None
 
 
 def _prose_sentences(text: str, start: int, end: int) -> list[Span]:
     spans: list[Span] = []
     for found in _BREAK.finditer(text, start, end):
-        stop = found.end()
-        if text[found.start()] in ".!?…" and "\n\n" not in found.group():
-            following = text[stop : stop + 1]
-            if following.islower() or _ABBREVIATION.search(
-                text, max(start, found.start() - 8), found.start() + 1
-            ):
-                continue
-        _append_stripped(spans, text, start, stop)
-        start = stop
+        stop = found.start() + 1
+        if text[found.start()] in _STOPS and not _ends_sentence(text, start, stop, found.end(), end):
+            continue
+        _append_stripped(spans, text, start, found.end())
+        start = found.end()
     _append_stripped(spans, text, start, end)
     return spans
+
+
+def _ends_sentence(text: str, start: int, stop: int, after: int, end: int) -> bool:
+    """Is the stop before ``stop`` the end of the sentence from ``start``, or part of a word in it?
+
+    In doubt it is part of one: two sentences in a node are better than half of one.
+    """
+    following = _SPACE.match(text, after, end)
+    gap = following.group() if following else ""
+    if gap.count("\n") > 1:
+        return True
+    next_character = text[after + len(gap) : after + len(gap) + 1]
+    window = max(start, stop - 16)
+    if next_character.islower() or _ITEM_NUMBER.search(text, window, stop):
+        return False
+    if _BEFORE_NUMBER.search(text, window, stop):
+        return not next_character.isdigit() and next_character != "("
+    return not _ABBREVIATION.search(text, window, stop)
 
 
 def _append_stripped(spans: list[Span], text: str, start: int, end: int) -> None:
@@ -86,6 +128,7 @@ class TokenCounter:
         self._starts = [start for start, _ in self.tokens]
 
     def count(self, span: Span) -> int:
+        """How many tokens begin in the span."""
         return bisect_left(self._starts, span[1]) - bisect_left(self._starts, span[0])
 
     def within(self, span: Span) -> list[Span]:

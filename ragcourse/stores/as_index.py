@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from ragcourse.documents import Hit, Node
 from ragcourse.embedders import Embedder
-from ragcourse.stores.base import Store
+from ragcourse.stores.base import Store, Vectors
 
 
 class StoreIndex:
-    """Nodes of one group, embedded once more into a store of another type.
+    """Nodes of one group in a store of another type.
 
     It is filled anew at each start, since the library that it indexes may have changed without it.
     """
 
-    def __init__(self, store: Store, embedder: Embedder, embed_text: Callable[[Node], str]) -> None:
-        self._store, self._embedder, self._embed_text = store, embedder, embed_text
+    def __init__(self, store: Store, embedder: Embedder) -> None:
+        self._store, self._embedder = store, embedder
         store.delete(store.ids())
 
-    def update(self, nodes: Sequence[Node]) -> None:
-        self._store.add(nodes, self._embedder.embed([self._embed_text(node) for node in nodes]))
+    def add(self, nodes: Sequence[Node], vectors: Vectors) -> None:
+        """Take in nodes with the vectors (len(nodes), dim) that the library has of them."""
+        self._store.add(nodes, vectors)
         self._store.flush()
 
     def remove(self, ids: Iterable[str]) -> None:

@@ -41,15 +41,16 @@ class DamagedError(StoreError):
 
 
 class Store(ABC):
-    """Nodes and vectors behind one interface. ``dim`` is the vectors' length."""
+    """Nodes and vectors behind one interface. ``dim`` is the vectors' length, ``name`` the nodes' group."""
 
     kind: str
     metric: str = "cosine"
+    max_text: int | None = None  # bytes of UTF-8 in the text of a node; None: no limit
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, name: str = "nodes") -> None:
         if dim < 1:
             raise ValueError(f"dim is {dim}; vectors need at least one dimension")
-        self.dim = dim
+        self.dim, self.name = dim, name
 
     persistent = True
     modules: tuple[str, ...] = ()
@@ -167,7 +168,7 @@ class Store(ABC):
 
 def _values(field: str, wanted: Scalar | Sequence[Scalar]) -> list[Scalar]:
     """All values that ``field`` may have. To an engine True is not 1: where one will do, both are named."""
-    values = [wanted] if isinstance(wanted, (str, int, float)) else list(wanted)
+    values: list[Any] = list(wanted) if isinstance(wanted, (list, tuple, set, frozenset)) else [wanted]
     for value in values:
         if not isinstance(value, (str, int, float)):
             raise ValueError(

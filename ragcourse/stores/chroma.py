@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from ragcourse.documents import Hit, Node
+from ragcourse.documents import Hit, Node, Scalar
 from ragcourse.stores.base import NODE_FIELDS, Allowed, Store, StoreError, Vectors
 
 _OWN = ("document", "group", "start", "end", "parent")  # a node's fields, kept beside its metadata
@@ -26,7 +26,7 @@ class ChromaStore(Store):
     modules = ("chromadb", "chromadb.api.rust", "chromadb.telemetry.product.posthog")
 
     def __init__(self, dim: int, dir: str | Path, name: str = "nodes") -> None:
-        super().__init__(dim)
+        super().__init__(dim, name)
         import chromadb  # seconds of imports that a memory store never needs
         from chromadb.config import Settings
         from chromadb.errors import ChromaError, NotFoundError
@@ -36,7 +36,8 @@ class ChromaStore(Store):
         settings = Settings(anonymized_telemetry=False)
         collection = f"ragcourse-{name}"
         try:
-            self._client = chromadb.PersistentClient(str(self._dir), settings=settings)
+            client = chromadb.PersistentClient(str(self._dir), settings=settings)
+            self._client = cast(Any, client)  # its declared type knows neither close nor plain settings
             try:
                 self._nodes = self._client.get_collection(collection, embedding_function=None)
             except NotFoundError:
@@ -50,6 +51,7 @@ class ChromaStore(Store):
             raise StoreError(f"Chroma could not open {self._dir}: {error}") from error
         written = (self._nodes.metadata or {}).get("dim")
         if written != dim:
+            self._client.close()
             raise ValueError(
                 f"the Chroma collection in {self._dir} holds vectors of {written} dimensions, not {dim}"
             )
@@ -65,7 +67,7 @@ class ChromaStore(Store):
             rows = {node.id: _to_row(node) for node in part}
             held = self._nodes.get(ids=list(rows), include=["metadatas"])
             for node_id, old in zip(held["ids"], held["metadatas"] or (), strict=True):
-                rows[node_id] = {**dict.fromkeys(old), **rows[node_id]}  # an upsert keeps what it does not name
+                rows[node_id] = {**dict.fromkeys(old), **rows[node_id]}  # what is not named would stay
             self._nodes.upsert(
                 ids=list(rows),
                 embeddings=vectors[start : start + self._batch],
@@ -82,7 +84,7 @@ class ChromaStore(Store):
         )
         ids, texts, rows, distances = (
             found[key][0] for key in ("ids", "documents", "metadatas", "distances")
-        )  # type: ignore[literal-required,index]
+        )
         return [
             Hit(_to_node(node_id, text, row), 1.0 - distance)
             for node_id, text, row, distance in zip(ids, texts, rows, distances, strict=True)
@@ -91,9 +93,8 @@ class ChromaStore(Store):
     def get(self, ids: Sequence[str]) -> list[Node]:
         nodes: dict[str, Node] = {}
         for start in range(0, len(ids), self._batch):
-            found = self._nodes.get(
-                ids=list(ids[start : start + self._batch]), include=["documents", "metadatas"]
-            )
+            part = list(dict.fromkeys(ids[start : start + self._batch]))
+            found = self._nodes.get(ids=part, include=["documents", "metadatas"])
             nodes.update((node.id, node) for node in _to_nodes(found))
         return [nodes[node_id] for node_id in ids if node_id in nodes]
 
@@ -107,7 +108,7 @@ class ChromaStore(Store):
         return (ChromaError, OSError)
 
     def count(self) -> int:
-        return self._nodes.count()
+        return int(self._nodes.count())
 
     def ids(self) -> set[str]:
         return set(self._nodes.get(include=[])["ids"])
@@ -147,8 +148,10 @@ def _to_filter(where: Allowed) -> dict[str, Any] | None:
     clauses: list[dict[str, Any]] = []
     for field, values in where.items():
         name = _PREFIX + field if field in NODE_FIELDS else field
-        kinds = dict.fromkeys(type(value) for value in values)
-        clauses.append(_joined("$or", [{name: {"$in": [v for v in values if type(v) is kind]}} for kind in kinds]))
+        by_type: dict[type, list[Scalar]] = {}
+        for value in values:
+            by_type.setdefault(type(value), []).append(value)
+        clauses.append(_joined("$or", [{name: {"$in": alike}} for alike in by_type.values()]))
     return _joined("$and", clauses) if clauses else None
 
 

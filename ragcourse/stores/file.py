@@ -9,7 +9,7 @@ A record counts once it is whole. ``kill -9`` in the middle of one leaves a torn
 next opening cuts off; damage before the tail is refused, since something else wrote there. The
 lengths have a checksum of their own: a wrong one would make all that follows look like a torn tail.
 When more than half of the records are dead, the live ones are written to a new file that replaces
-the old one in a single step (``os.replace``).
+the old one in a single step.
 """
 
 from __future__ import annotations
@@ -87,12 +87,12 @@ class FileStore(MapStore):
     def drop(self) -> None:
         super().drop()
         self.close()
-        self.erase(self.dim, self._dir, self.name)
+        self.erase(self.dim, dir=self._dir, name=self.name)
 
     @classmethod
-    def erase(cls, dim: int, dir: str | Path, name: str = "nodes") -> None:
+    def erase(cls, dim: int, **kwargs: Any) -> None:
         for ending in (".log", _COMPACTED):
-            (Path(dir) / name).with_suffix(ending).unlink(missing_ok=True)
+            (Path(kwargs["dir"]) / (kwargs["name"] + ending)).unlink(missing_ok=True)
 
     def close(self) -> None:
         self._log.close()
@@ -110,8 +110,9 @@ class FileStore(MapStore):
     def _replay(self) -> int:
         """Fill the memory from the log; returns the offset behind the last whole record."""
         data = memoryview(self.path.read_bytes())
-        at = 0
-        for at, head, vectors in _records(data, self.path):
+        whole = 0
+        for end, head, vectors in _records(data, self.path):
+            whole = end
             if head.get("dim", self.dim) != self.dim:
                 raise ValueError(f"{self.path} holds vectors of {head['dim']} dimensions, not {self.dim}")
             if "add" in head:
@@ -121,7 +122,7 @@ class FileStore(MapStore):
             if "delete" in head:
                 self._dead += len(head["delete"])
                 super()._delete(head["delete"])
-        return at
+        return whole
 
     def _compact(self) -> None:
         if self._dead <= max(_DEAD, self.count()):
@@ -139,7 +140,7 @@ class FileStore(MapStore):
             raise
         self._log.close()  # Windows replaces no open file
         try:
-            os.replace(fresh, self.path)
+            fresh.replace(self.path)
         finally:
             self._log = self.path.open("ab", buffering=0)
         sync_folder(self._dir)

@@ -22,8 +22,7 @@ class MapStore(Store):
     persistent = False
 
     def __init__(self, dim: int, name: str = "nodes") -> None:
-        super().__init__(dim)
-        self.name = name
+        super().__init__(dim, name)
         self._nodes: list[Node] = []
         self._row: dict[str, int] = {}
         self._matrix = np.empty((64, dim), np.float32)  # (capacity, dim)
@@ -31,7 +30,8 @@ class MapStore(Store):
 
     def _add(self, nodes: Sequence[Node], vectors: Vectors) -> None:
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        unit = vectors / np.where(norms > 0, norms, 1)
+        norms[(norms == 0) | (np.abs(norms - 1) < 1e-6)] = 1  # a unit vector keeps its bits, however often
+        unit = vectors / norms
         with self._lock:
             self._grow(len(self._nodes) + len(nodes))
             for node, vector in zip(nodes, unit, strict=True):

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ragcourse.documents import Hit, Node, Scalar
 from ragcourse.stores.base import NODE_FIELDS, Allowed, Store, StoreError, Vectors
 
-_MAX_TEXT = 65_535  # bytes in a VARCHAR
 _FIELDS = ["text", "document", "group", "start", "end", "parent", "metadata"]
 _BATCH = 1000
 _METRICS = {"COSINE": "cosine", "IP": "inner product", "L2": "l2"}
@@ -28,11 +30,15 @@ class MilvusStore(Store):
 
     ``index_kwargs`` names ``index_type`` (default FLAT), ``metric_type`` (COSINE, IP or L2) and
     ``params``. Scores under L2 are negated squared distances, so that higher is better here too.
-    Raises ``ValueError`` for a collection of another dimension, ``StoreError`` if it cannot be opened.
+    Raises ``ValueError`` for a collection of another dimension, index or metric, ``StoreError`` if it
+    cannot be opened.
     """
 
     kind = "milvus"
+    max_text = 65_535  # of a VARCHAR
     modules = ("pymilvus", "milvus_lite.adapter.grpc.server", "grpc.experimental", "pyarrow.dataset")
+    _users: ClassVar[Counter[str]] = Counter()  # open stores of each local database: they share a server
+    _users_lock: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(
         self,
@@ -42,7 +48,7 @@ class MilvusStore(Store):
         index_kwargs: dict[str, Any] | None = None,
         token: str = "",
     ) -> None:
-        super().__init__(dim)
+        super().__init__(dim, name)
         index = {"index_type": "FLAT", "metric_type": "COSINE", "params": {}, **(index_kwargs or {})}
         if unknown := set(index) - {"index_type", "metric_type", "params", "embed_key"}:
             raise ValueError(
@@ -53,25 +59,46 @@ class MilvusStore(Store):
         self.metric = _METRICS[index["metric_type"]]
         self._uri, self._name = str(uri), f"ragcourse_{name}"
         self._client = _connect(self._uri, token)
+        self._unflushed = self._closed = False
+        with self._users_lock:
+            self._users[self._uri] += 1
+        try:
+            with self._guard("opening"):
+                self._open(index)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, index: dict[str, Any]) -> None:
         if self._client.has_collection(self._name):
-            self._check_dim()
-            self._client.load_collection(self._name)
-        else:
-            self._create(index)
-        self._unflushed = False
+            if self._client.list_indexes(self._name):
+                self._check(index)
+                self._client.load_collection(self._name)
+                return
+            self._client.drop_collection(self._name)  # killed before it had an index, so it is empty
+        leftover = Path(self._uri) / "collections" / self._name
+        if not _is_remote(self._uri) and leftover.exists():
+            shutil.rmtree(leftover)  # killed while making it: no collection to Milvus Lite, but in its way
+        self._create(index)
 
     @classmethod
     def home(cls, **kwargs: Any) -> Path | None:
         uri = str(kwargs["uri"])
         return None if _is_remote(uri) else Path(uri + ".library")
 
-    def _check_dim(self) -> None:
+    def _check(self, index: dict[str, Any]) -> None:
         fields = self._client.describe_collection(self._name)["fields"]
         written = next(field["params"]["dim"] for field in fields if field["name"] == "vector")
         if int(written) != self.dim:
             raise ValueError(
                 f"the Milvus collection in {self._uri} holds vectors of {written} dimensions, not {self.dim}"
             )
+        built = self._client.describe_index(self._name, "vector")
+        for key in ("index_type", "metric_type"):
+            if built[key] != index[key]:
+                raise ValueError(
+                    f"the Milvus collection in {self._uri} has the {key} {built[key]}, not {index[key]}"
+                )
 
     def _create(self, index: dict[str, Any]) -> None:
         from pymilvus import DataType
@@ -79,24 +106,25 @@ class MilvusStore(Store):
         schema = self._client.create_schema(auto_id=False)
         schema.add_field("id", DataType.VARCHAR, is_primary=True, max_length=64)
         schema.add_field("vector", DataType.FLOAT_VECTOR, dim=self.dim)
-        schema.add_field("text", DataType.VARCHAR, max_length=_MAX_TEXT)
+        schema.add_field("text", DataType.VARCHAR, max_length=self.max_text)
         for field in ("document", "group", "parent"):
             schema.add_field(field, DataType.VARCHAR, max_length=4096)
         for field in ("start", "end"):
             schema.add_field(field, DataType.INT64)
         schema.add_field("metadata", DataType.JSON)
         settings = self._client.prepare_index_params()
+        params = {**index["params"], "params": index["params"]}  # Milvus Lite 3.2 reads the nested ones only
         settings.add_index(
-            "vector", index_type=index["index_type"], metric_type=index["metric_type"], params=index["params"]
+            "vector", index_type=index["index_type"], metric_type=index["metric_type"], params=params
         )
         self._client.create_collection(self._name, schema=schema, index_params=settings)
 
     def _add(self, nodes: Sequence[Node], vectors: Vectors) -> None:
         for node in nodes:
-            if len(node.text.encode("utf-8", "surrogatepass")) > _MAX_TEXT:
+            if len(node.text.encode("utf-8", "surrogatepass")) > self.max_text:
                 raise ValueError(
-                    f"a node of {node.document} in group {node.group} is longer than the {_MAX_TEXT:,} bytes "
-                    "that Milvus keeps in a field; split it smaller"
+                    f"a node of {node.document} in group {node.group} is longer than the {self.max_text:,} "
+                    "bytes that Milvus keeps in a field; split it smaller"
                 )
         rows = [_to_row(node, vector) for node, vector in zip(nodes, vectors, strict=True)]
         for start in range(0, len(rows), _BATCH):
@@ -165,11 +193,16 @@ class MilvusStore(Store):
         self.close()
 
     def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         self._client.close()
-        if not _is_remote(self._uri):
-            from milvus_lite.server_manager import server_manager_instance
+        with self._users_lock:
+            self._users[self._uri] -= 1
+            if self._users[self._uri] == 0 and not _is_remote(self._uri):
+                from milvus_lite.server_manager import server_manager_instance
 
-            server_manager_instance.release_server(self._uri)
+                server_manager_instance.release_server(self._uri)
 
 
 def _is_remote(uri: str) -> bool:

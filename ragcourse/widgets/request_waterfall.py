@@ -1,7 +1,8 @@
-"""Widget of lesson 00: one request through the real pipeline, with a switch for each thing that need not be done.
+"""Widget of lesson 00: one request through the real pipeline, with a switch for each thing that can be saved.
 
-``measure_stages`` runs the pipeline and keeps the median time of every stage; the widget only puts these
-measured times together. The request begins in a process whose modules are imported, and ends with the answer:
+``request_stages.measure_stages`` runs the pipeline and keeps the median time of every stage; the widget only
+puts these measured times together. The request begins in a process whose modules are imported, and ends with
+the answer:
 
 =====================  ===========================================================================
 library kept           the store still holds it from an earlier start: nothing is read, cut or embedded
@@ -14,147 +15,22 @@ question asked before  a dictionary in the process has the answer
 from __future__ import annotations
 
 import math
-import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from ragcourse.embedders import StaticEmbedder
-from ragcourse.knowledge_base import KnowledgeBase
-from ragcourse.paths import HANDBOOK
-from ragcourse.progress import Progress
-from ragcourse.rag import RAG
-from ragcourse.recall import Retriever
-from ragcourse.timing import Trace, format_seconds, measure, span, tracing
+from ragcourse.timing import format_seconds
 from ragcourse.widgets.base import CourseWidget
 from ragcourse.widgets.controls import checkbox, choice, fixed
+from ragcourse.widgets.request_stages import STAGES, STORES, Seconds, measure_stages
 
-Seconds = dict[str, float]
+__all__ = ["AXES", "RequestWaterfall", "measure_stages", "request_stages"]
 
-STORES = ("memory", "file", "Milvus")
-STAGES = (
-    "scan folder",
-    "open store",
-    "compare files",
-    "read",
-    "split",
-    "load model",
-    "embed passages",
-    "write",
-    "embed question",
-    "search",
-    "generate",
-    "look up answer",
-)
 AXES = ("linear", "linear, from start to answer", "logarithmic")
-_SPANS = {"open": "open store", "compare": "compare files", "embed": "embed passages", "embed query": "embed question"}
-_SAME_IN_ALL_STORES = ("scan folder", "compare files", "read", "split", "embed passages")
 BEFORE, AFTER, WORST = "#bbbbbb", "#0072b2", "#d55e00"
-
-
-def store_conf(store: str, home: Path) -> dict[str, Any]:
-    """The configuration of one of ``STORES`` with its files below ``home``."""
-    if store == "Milvus":
-        index = {"index_type": "FLAT", "metric_type": "COSINE"}
-        return {"type": "milvus", "kwargs": {"uri": str(home / "milvus.db"), "index_kwargs": index}}
-    return {
-        "memory": {"type": "map"},
-        "file": {"type": "file", "kwargs": {"dir": str(home / "file")}},
-    }[store]
-
-
-def stage_seconds(trace: Trace) -> Seconds:
-    """Own time (without the spans inside) of each stage of a trace, by the names of ``STAGES``."""
-    own = [one.seconds for one in trace.spans]
-    for one in trace.spans:
-        if one.parent is not None:
-            own[one.parent] -= one.seconds
-    stages: Seconds = {}
-    for one, seconds in zip(trace.spans, own, strict=True):
-        # what "recall" and "request" do between their stages is a few microseconds of search and answer
-        name = {"start": "scan folder", "recall": "search", "request": "generate"}.get(one.name, one.name)
-        name = _SPANS.get(name, name)
-        stages[name] = stages.get(name, 0.0) + seconds
-    return stages
-
-
-def measure_stages(
-    folder: Path = HANDBOOK,
-    question: str = "What does a warm start skip?",
-    *,
-    stores: Sequence[str] = STORES,
-    warm: int = 3,
-    asked: int = 30,
-    progress: bool = True,
-) -> dict[str, Any]:
-    """Median seconds of every stage, from real runs: one cold start a store, ``warm`` warm ones, ``asked`` questions.
-
-    Returns ``{"stores": {store: {"cold", "warm", "ask"}}, "load model", "look up answer"}``, each of
-    the three a dictionary of stage → seconds. The stores take turns in everything but the cold starts.
-    """
-    embedder = StaticEmbedder()
-    embedder.embed([question])
-    runs: dict[str, dict[str, list[Seconds]]] = {store: {"cold": [], "warm": [], "ask": []} for store in stores}
-    with tempfile.TemporaryDirectory(prefix="ragcourse-") as home, Progress(progress) as bar:
-        bar.begin("starting each store, cold and warm", total=len(stores) * (2 + warm) + 1)
-        for store in stores:  # a first start with one small file imports what the store needs: not a stage
-            _start(_one_file(Path(home)), store_conf(store, Path(home) / "imports"), embedder)
-            bar.advance()
-        for turn in range(1 + warm):
-            for store in stores:
-                kind = "warm" if turn else "cold"
-                if kind == "cold" or store != "memory":
-                    runs[store][kind].append(_start(folder, store_conf(store, Path(home)), embedder))
-                bar.advance()
-        with ExitStack() as stack:
-            rags = {}
-            for store in stores:
-                kb = stack.enter_context(KnowledgeBase(folder, store_conf(store, Path(home)), embedder))
-                kb.start()
-                rags[store] = RAG(Retriever(kb))
-                rags[store].answer(question)
-            for _ in range(asked):
-                for store, rag in rags.items():
-                    runs[store]["ask"].append(stage_seconds(rag.answer(question).trace))
-            bar.advance()
-            answers = {question: next(iter(rags.values())).answer(question)}
-    once = measure(
-        {
-            "load model": lambda: StaticEmbedder().embed([question]),
-            "look up answer": lambda: answers[question],
-        },
-        repeats=7,
-        warmup=1,
-    )
-    measured = {store: {kind: _medians(taken) for kind, taken in runs[store].items()} for store in stores}
-    for kind in ("cold", "warm"):
-        shared = _medians([run for store in stores for run in runs[store][kind]])
-        for store in stores:
-            measured[store][kind] |= {name: shared[name] for name in _SAME_IN_ALL_STORES if name in shared}
-    return {"stores": measured, **{row.name: row.median for row in once.rows}}
-
-
-def _one_file(home: Path) -> Path:
-    folder = home / "one"
-    folder.mkdir(exist_ok=True)
-    (folder / "one.txt").write_text("One sentence.", "utf-8")
-    return folder
-
-
-def _start(folder: Path, conf: Mapping[str, Any], embedder: StaticEmbedder) -> Seconds:
-    with KnowledgeBase(folder, conf, embedder) as kb, tracing() as trace, span("start"):
-        kb.start()
-    return stage_seconds(trace)
-
-
-def _medians(runs: Sequence[Seconds]) -> Seconds:
-    names = {name for run in runs for name in run}
-    return {name: median(run[name] for run in runs if name in run) for name in STAGES if name in names}
 
 
 def request_stages(params: Mapping[str, Any]) -> Seconds:
@@ -193,7 +69,7 @@ class RequestWaterfall(CourseWidget):
 
     @staticmethod
     def run(params: Mapping[str, Any]) -> dict[str, Any]:
-        """Rows of stages with their start and length before and after (seconds), and what Amdahl says of them."""
+        """Rows of stages, each with start and length (seconds) before and after, and a sentence."""
         off = dict.fromkeys(("kept", "opened", "loaded", "asked"), False)
         before, after = request_stages({**params, **off}), request_stages(params)
         total_before, total = sum(before.values()), sum(after.values())
@@ -284,7 +160,7 @@ def _summary(params: Mapping[str, Any], before: float, after: Seconds) -> str:
 def _times(factor: float) -> str:
     if abs(factor - 1) < 0.005:
         return "no faster"
-    return f"{factor:,.0f} times faster" if factor >= 20 else f"{factor:.3g} times faster"
+    return f"{float(f'{factor:.3g}'):,.12g} times faster"
 
 
 def _bars(axes: Any, end: float, position: int, row: Mapping[str, Any], colour: str) -> None:

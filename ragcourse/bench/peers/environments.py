@@ -46,7 +46,7 @@ PEERS = (
 
 
 class InstallFailed(RuntimeError):
-    """A peer could not be installed; the message is the end of what the installer said."""
+    """A peer could not be installed; the message says where and why."""
 
 
 def cache_folder() -> Path:
@@ -68,21 +68,20 @@ def prepare(peer: Peer) -> Path:
 
     Without a network, an environment that is complete is used as it is.
     """
-    folder = cache_folder() / "peers" / peer.name
+    folder = _make(cache_folder() / "peers") / peer.name
     python = python_of(folder)
     complete = folder / "complete"
     packages = [*peer.packages, *OURS]
     uv = shutil.which("uv")
     if not python.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
         create = [uv, "venv", "--quiet", "--python", sys.executable] if uv else [sys.executable, "-m", "venv"]
         _run([*create, str(folder)])
     install = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
     try:
         _run([*install, "--quiet", "--upgrade", *packages])
-    except InstallFailed:
+    except InstallFailed as error:
         if not complete.exists() or complete.read_text("utf-8").split() != packages:
-            raise
+            raise InstallFailed(f"{error} (in {folder}; delete it to begin anew)") from error
     complete.write_text("\n".join(packages), "utf-8")
     return python
 
@@ -96,9 +95,16 @@ def versions(peer: Peer, python: Path) -> dict[str, str]:
 
 def environment(peer: Peer) -> dict[str, str]:
     """Variables that keep a peer from writing into the user's home."""
-    home = str(cache_folder() / "peers" / f"{peer.name}-home")
-    Path(home).mkdir(parents=True, exist_ok=True)
+    home = str(_make(cache_folder() / "peers" / f"{peer.name}-home"))
     return {"HOME": home, "USERPROFILE": home}
+
+
+def _make(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InstallFailed(f"cannot make the folder {folder}: {error.strerror}") from error
+    return folder
 
 
 def _run(words: Sequence[str]) -> str:

@@ -4,7 +4,8 @@ With ``options["sync"]`` it runs its indexing API instead, which does notice cha
 hashes all documents on every start and keeps what it has seen in a second database.
 """
 
-# mypy: disable-error-code="misc"  (bases from an environment where mypy does not look)
+# Base classes come from an environment where mypy does not look.
+# mypy: disable-error-code="misc"
 
 from __future__ import annotations
 

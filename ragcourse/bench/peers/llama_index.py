@@ -4,7 +4,8 @@ With ``options["sync"]`` it runs its ingestion pipeline with a document store in
 notice new, changed and deleted documents.
 """
 
-# mypy: disable-error-code="misc"  (bases from an environment where mypy does not look)
+# Base classes come from an environment where mypy does not look.
+# mypy: disable-error-code="misc"
 
 from __future__ import annotations
 

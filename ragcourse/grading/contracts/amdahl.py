@@ -59,7 +59,7 @@ def _several(implementation: Any, rng: np.random.Generator) -> None:
         expect_equal(
             implementation(seconds, factors),
             math.fsum(seconds.values()) / after,
-            cause="single speed-ups cannot be multiplied, added or averaged: divide each, then add the seconds",
+            cause="single speed-ups cannot be multiplied, added or averaged: divide, then add the seconds",
         )
 
     cases = [
