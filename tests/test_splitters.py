@@ -203,10 +203,8 @@ def test_token_windows_overlap_by_exactly_so_much(text: str, sizes: tuple[int, i
     size, overlap = sizes
     counter = TokenCounter(text)
     spans = TokenSplitter(size, overlap)(text)
-    assert [counter.count(span) for span in spans[:-1]] == [size] * len(spans[:-1])
-    assert [counter.count((after[0], before[1])) for before, after in pairwise(spans)] == [overlap] * len(
-        spans[1:]
-    )
+    assert {counter.count(span) for span in spans[:-1]} <= {size}
+    assert {counter.count((after[0], before[1])) for before, after in pairwise(spans)} <= {overlap}
 
 
 def test_sentence_chunks_hold_whole_sentences_and_begin_with_the_last_of_the_chunk_before() -> None:
@@ -228,7 +226,11 @@ def test_a_sentence_above_the_size_is_cut_between_tokens() -> None:
     ("text", "size", "parts"),
     [
         ("One two three.\n\nFour five.\n\nSix", 6, ["One two three.", "Four five.\n\nSix"]),
-        ("One two.\nThree. Four five six. Seven", 5, ["One two.", "Three.", "Four five six.", "Seven"]),
+        (
+            "One two three.\nFour. Five six seven. Eight",
+            4,
+            ["One two three.", "Four.", "Five six seven.", "Eight"],
+        ),
         ("one two three four five", 2, ["one two", "three four", "five"]),
         (
             "先检索再生成。缓存保存答案。索引加快查找。",
@@ -337,11 +339,12 @@ def test_an_edit_changes_only_the_nodes_behind_it() -> None:
     assert not all(kept)
 
 
-def custom(
-    transform: Callable[[str], object], text: str = "one two, two three"
-) -> list[tuple[str, int, int]]:
+TEXT = "one two, two three"
+
+
+def custom(transform: Callable[[str], object]) -> list[tuple[str, int, int]]:
     group = NodeGroup("mine", transform)  # type: ignore[arg-type]
-    return [(node.text, node.start, node.end) for node in cut(Document("a.md", text), [group])]
+    return [(node.text, node.start, node.end) for node in cut(Document("a.md", TEXT), [group])]
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
     key = BLAKE2b(fingerprint, text)        SQLite: key → vector, little-endian float32
 
 A changed model has another fingerprint and finds nothing of the old one's. Worth it when embedding is dear
-(a transformer, a paid service: milliseconds a text). It is not for `StaticEmbedder`: a look-up costs
-about as much as embedding afresh.
+(a transformer, a paid service: milliseconds a text). It is not for `StaticEmbedder`: to write a vector down
+takes longer than to compute it.
 """
 
 from __future__ import annotations
