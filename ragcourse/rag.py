@@ -45,7 +45,7 @@ class ExtractiveAnswerer:
     embedder: 99 % of the handbook's questions reach it, most questions on something else do not.
     """
 
-    def __init__(self, embedder: Embedder, threshold: float = 0.5) -> None:
+    def __init__(self, embedder: Embedder, threshold: float = 0.33) -> None:
         self.embedder, self.threshold = embedder, threshold
 
     def __call__(self, question: str, hits: Sequence[Hit]) -> tuple[str, Hit | None]:

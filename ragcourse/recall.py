@@ -55,6 +55,11 @@ class Retriever:
                     hits = self.kb.search(vector, fetch, self.group, self.where)
                 else:
                     hits = list(self.kb.index(self.index).query(query, fetch))
+                    if hits and (found_in := hits[0].node.group) != self.group:
+                        raise ValueError(
+                            f"index {self.index!r} holds nodes of group {found_in!r}, not of {self.group!r}: "
+                            f"say Retriever(kb, {found_in!r}, index={self.index!r})"
+                        )
             found = self._ancestors(hits, k) if self._path else hits
             if len(found) >= k or len(hits) < fetch:
                 return found[:k]

@@ -279,6 +279,22 @@ def test_killed_at_any_moment_it_ends_as_if_it_had_not_been(
     print(f"{kind}: {trials} trials, {kills} kills, {2 * trials} restarts, {recovered} pending nodes cleared")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_while_it_throws_the_old_library_away(kind: str, corpus: Corpus, tmp_path: Path) -> None:
+    """``start(rebuild=True)``: from its first step on the library is the old one, an empty or the new one."""
+    base = tmp_path / "base"
+    clean_run(Job(kind, corpus.before, base))
+    versions = [corpus.truth[corpus.before], corpus.truth[corpus.after]]
+    for step in random.Random(kind).sample(range(5, 60), 6):
+        job = Job(kind, corpus.after, tmp_path / f"step-{step}", die_at=step, rebuild=True)
+        shutil.copytree(base, job.place)
+        assert strike(job, None)
+        assert_nothing_half(job, versions)
+        with job.library() as kb:
+            kb.start()
+            assert_holds(kb, versions[-1])
+
+
 # ---- locks ----
 
 

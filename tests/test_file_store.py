@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 from collections.abc import Callable
@@ -63,7 +64,7 @@ def reopened(folder: Path) -> dict[str, tuple[str, bytes]]:
 @pytest.mark.parametrize("last", [1, 2, 3])
 def test_a_log_cut_at_any_byte_of_its_last_record_is_the_log_before_it(last: int, tmp_path: Path) -> None:
     sizes, states = write(tmp_path, *STEPS[:last])
-    assert all(a != b for a, b in zip(states, states[1:], strict=False))
+    assert all(a != b for a, b in itertools.pairwise(states))
     path = tmp_path / "nodes.log"
     data = path.read_bytes()
     assert len(data) == sizes[-1]
@@ -99,14 +100,13 @@ def test_after_a_torn_tail_the_log_goes_on(tmp_path: Path) -> None:
     assert reopened(tmp_path) == states[-1]
 
 
-@pytest.mark.parametrize("bit", [0, 7])
-def test_any_flipped_bit_is_found(bit: int, tmp_path: Path) -> None:
+def test_any_flipped_bit_is_found(tmp_path: Path) -> None:
     """In the last record it looks like a torn tail; before it, nothing but damage can be the cause."""
     sizes, states = write(tmp_path, *STEPS)
     path = tmp_path / "nodes.log"
     data = path.read_bytes()
     for at in range(sizes[-1]):
-        path.write_bytes(data[:at] + bytes([data[at] ^ (1 << bit)]) + data[at + 1 :])
+        path.write_bytes(data[:at] + bytes([data[at] ^ (1 << at % 8)]) + data[at + 1 :])
         if at < sizes[-2]:
             with pytest.raises(DamagedError, match=r"nodes\.log is damaged at byte \d+"):
                 FileStore(DIM, tmp_path)
@@ -208,10 +208,10 @@ def test_a_full_disk_refuses_a_change_and_keeps_all_before_it(room: int, tmp_pat
     before, size = contents(store), store.path.stat().st_size
     log = store._log
     store._log = FullDisk(log, room)  # type: ignore[assignment]
-    with pytest.raises(StoreError, match="(?i)no space left"):
+    with pytest.raises(StoreError, match=r"(?i)no space left"):
         store.add([node(i, "x" * 200) for i in range(3, 8)], vectors(5, 1))
     store._log = FullDisk(log, min(room, 10))  # type: ignore[assignment]
-    with pytest.raises(StoreError, match="(?i)no space left"):
+    with pytest.raises(StoreError, match=r"(?i)no space left"):
         store.delete(["id-0"])
     assert contents(store) == before and store.path.stat().st_size == size
     store._log = log  # room again: the same store goes on

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -29,7 +30,7 @@ def write(folder: Path, name: str, text: str, at: int = LONG_AGO) -> None:
     os.utime(path, ns=(at, at))
 
 
-def entries(folder: Path, **changes: object) -> list[FileEntry]:
+def entries(folder: Path, **changes: Any) -> list[FileEntry]:
     """The folder's files as if their status had last changed when their content did."""
     return [
         replace(entry, stamp=(*entry.stamp[:2], entry.stamp[1], entry.stamp[3]), **changes)

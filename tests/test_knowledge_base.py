@@ -77,7 +77,7 @@ def docs(tmp_path: Path) -> Path:
     )
     (folder / "log.txt").write_text("A write-ahead log makes a commit durable. It is replayed after a crash.")
     (folder / "sub" / "page.html").write_text(
-        "<html><title>Cache</title><body><p>A cache keeps the answers to earlier questions at hand.</p></body></html>"
+        "<html><title>Cache</title><body><p>A cache keeps answers to earlier questions.</p></body></html>"
     )
     return folder
 
@@ -385,11 +385,11 @@ def test_the_library_is_settled_once_it_is_open(docs: Path, embedder: Counting) 
     with pytest.raises(LibraryError, match=r"call start\(\) first"):
         kb.count()
     kb.start()
-    with pytest.raises(LibraryError, match="create_node_group .* before start"):
+    with pytest.raises(LibraryError, match=r"create_node_group .* before start"):
         kb.create_node_group("late", TokenSplitter())
-    with pytest.raises(LibraryError, match="register_index .* before start"):
+    with pytest.raises(LibraryError, match=r"register_index .* before start"):
         kb.register_index("late", Toy)
-    with pytest.raises(LibraryError, match="search_group.* before start"):
+    with pytest.raises(LibraryError, match=r"search_group.* before start"):
         kb.search_group("FineChunk")
     kb.close()
     kb.close()
@@ -671,7 +671,7 @@ def test_filters(kind: str, docs: Path, tmp_path: Path, embedder: Counting) -> N
         assert set(ask(kb, "x", 10, title=["Bread", "log"])) == held(kb)["bread.md"] | held(kb)["log.txt"]
         assert ask(kb, "x", 10, title="Bread", file_type="txt") == []
         with pytest.raises(
-            ValueError, match="no document has a field 'colour' to filter by; have .*file_type"
+            ValueError, match=r"no document has a field 'colour' to filter by; have .*file_type"
         ):
             ask(kb, "x", 10, colour="red")
 
@@ -710,7 +710,7 @@ def test_vectors_are_mixed_with_those_of_the_parents(docs: Path, static: StaticE
 
 @pytest.fixture
 def versions(docs: Path) -> dict[str, list[set[str]]]:
-    """Document → the texts of its nodes in each version that a reader may see; also none, before and after."""
+    """Document → the texts of its nodes in each version that a reader may see, none among them."""
     shutil.rmtree(docs)
     docs.mkdir()
     allowed: dict[str, list[set[str]]] = {}

@@ -241,7 +241,7 @@ LOREM = (
 )
 
 
-def pdf(draw: Callable[[Canvas], None], **settings: object) -> bytes:
+def pdf(draw: Callable[[Canvas], object], **settings: object) -> bytes:
     buffer = io.BytesIO()
     canvas = Canvas(buffer, pagesize=A5, **settings)
     draw(canvas)
@@ -271,10 +271,11 @@ def words(text: str) -> str:
 def test_pdf_paragraphs_are_put_together_again() -> None:
     paragraphs = [f"{i}. " + " ".join(LOREM.format(100 * i + j) for j in range(1 + i % 3)) for i in range(12)]
     text, metadata = read_pdf(flowing(paragraphs))
-    assert metadata["pages"] > 1
+    pages = int(metadata["pages"])
+    assert pages > 1
     got = {words(paragraph) for paragraph in text.split("\n\n")}
     missed = [paragraph[:13] for paragraph in paragraphs if words(paragraph) not in got]
-    assert len(missed) <= metadata["pages"] - 1, missed  # only where a page ends in the middle of one
+    assert len(missed) <= pages - 1, missed  # only where a page ends in the middle of one
     assert words(text) == words("".join(paragraphs))  # nothing lost, though lines differ in numbers alone
 
 
@@ -316,7 +317,8 @@ def test_pdf_hyphens_and_ligatures() -> None:
     pdfmetrics.registerFont(TTFont("Vera", "Vera.ttf"))  # comes with reportlab
     assert read_pdf(pdf(draw))[0] == (
         "The sum is written to the log as one transaction. The file is up-to-date; state-of-the-art programs "
-        "remain, since the years 2019-2020, in the same encoding, which is UTF-Eight, and read it line by line."
+        "remain, since the years 2019-2020, in the same encoding, which is UTF-Eight, and read it "
+        "line by line."
     )
 
 
@@ -635,7 +637,7 @@ def test_links_are_followed_to_files_inside_the_folder_only(tmp_path: Path) -> N
     folder.mkdir()
     (outside / "secret.md").write_text("secret")
     (folder / "real.md").write_text("real")
-    targets = {
+    targets: dict[str, str | Path] = {
         "in.md": "real.md",
         "out.md": outside / "secret.md",
         "out_relative.md": "../outside/secret.md",

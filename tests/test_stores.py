@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import random
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -216,7 +213,8 @@ def test_the_metrics_do_differ() -> None:
 
 VALUES: list[Any] = [
     1, 1.0, True, "1", 0, False, "", 2.5, -3, 2**40, 1e300, "true",
-    "it's \"quoted\" \\ and\nbroken\r\n\tup", "Ünï 漢字 😀", "100%_[a]*", "x' or 'a' == 'a", 'x" or "a" == "a',
+    "it's \"quoted\" \\ and\nbroken\r\n\tup", "Ünï 漢字 😀", "100%_[a]*",
+    "x' or 'a' == 'a", 'x" or "a" == "a',
 ]  # fmt: skip
 
 
@@ -471,36 +469,49 @@ def test_drop_forgets_one_group(kind: str, opened: Open) -> None:
     assert opened(kind, dim=8, name="dropped").count() == 0  # also with another dimension
 
 
-READ_ALL = """
-import json, sys
-from pathlib import Path
-import numpy as np
-from ragcourse.stores import make_store
-store = make_store(json.loads(sys.argv[1]), 16)
-query = np.array(json.loads(sys.argv[2]), np.float32)
-print(json.dumps([sorted(store.ids()), [hit.node.id for hit in store.search(query, 5)]]))
-"""
-
-
-@pytest.mark.parametrize("kind", PERSISTENT)
-def test_what_is_flushed_is_there_for_another_process(kind: str, opened: Open, tmp_path: Path) -> None:
-    store, oracle = opened(kind), Oracle("cosine")
-    nodes, vectors = make_nodes(30), make_vectors(30)
-    store.add(nodes, vectors)
-    store.delete([node.id for node in nodes[:10]])
-    oracle.add(nodes[10:], vectors[10:])
-    store.flush()
+@pytest.mark.parametrize("left", ["a folder", "a collection without an index"])
+def test_a_milvus_collection_whose_making_was_cut_short(left: str, opened: Open, tmp_path: Path) -> None:
+    """What ``kill -9`` leaves between the steps in which Milvus Lite makes a collection."""
+    store = opened("milvus")
+    client: Any = store._client  # type: ignore[attr-defined]
+    if left == "a folder":
+        client.drop_collection("ragcourse_nodes")
+        (tmp_path / "store.db" / "collections" / "ragcourse_nodes").mkdir()
+    else:
+        client.release_collection("ragcourse_nodes")
+        client.drop_index("ragcourse_nodes", "vector")
     store.close()
-    query = make_vectors(1, 4)[0]
-    command = [
-        sys.executable,
-        "-c",
-        READ_ALL,
-        json.dumps(conf(kind, tmp_path), default=str),
-        json.dumps(query.tolist()),
-    ]
-    ids, best = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    assert ids == sorted(oracle.held) and best == list(oracle.scores(query))[:5]
+    store = opened("milvus")
+    vectors = make_vectors(3)
+    store.add(make_nodes(3), vectors)
+    assert [hit.node.id for hit in store.search(vectors[1], 1)] == ["id-0001"]
+
+
+@pytest.mark.parametrize("other", [{"metric_type": "L2"}, {"index_type": "HNSW"}])
+def test_milvus_refuses_another_index_than_the_collection_has(other: dict[str, str], opened: Open) -> None:
+    opened("milvus").close()
+    with pytest.raises(ValueError, match=f"has the .*, not {next(iter(other.values()))}"):
+        opened("milvus", **other)
+    assert opened("milvus").count() == 0
+
+
+def test_milvus_builds_its_index_with_the_parameters_given(opened: Open) -> None:
+    """IVF probes ten cells: with ten of them it finds all, with many it misses some."""
+    nodes, vectors, queries = make_nodes(300), make_vectors(300), make_vectors(20, 5)
+    oracle = Oracle("cosine")
+    oracle.add(nodes, vectors)
+    missed = dict.fromkeys((10, 100), 0)
+    for nlist in missed:
+        index: dict[str, Any] = {"index_type": "IVF_FLAT", "params": {"nlist": nlist}}
+        store = opened("milvus", name=f"cells_{nlist}", **index)
+        store.add(nodes, vectors)
+        store.flush()
+        store.close()
+        store = opened("milvus", name=f"cells_{nlist}", **index)  # the index is built by now
+        for query in queries:
+            found = {hit.node.id for hit in store.search(query, 10)}
+            missed[nlist] += len(set(list(oracle.scores(query))[:10]) - found)
+    assert missed[10] == 0 < missed[100]
 
 
 @pytest.mark.parametrize("kind", ["chroma", "milvus"])
