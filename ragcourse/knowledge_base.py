@@ -247,8 +247,12 @@ class KnowledgeBase:
     def _open(self, rebuild: bool) -> Library:
         if not self._searched:
             self._searched.append("sentence")
-        embedder = f"{self.embedder.fingerprint}, {fingerprint(self._embed_text)}, context {self._context}"
-        settings = {"embedder": embedder, "dim": str(self.embedder.dim)}
+        settings = {
+            "embedder": self.embedder.fingerprint,
+            "dim": str(self.embedder.dim),
+            "context": str(self._context),
+            "embed_text": fingerprint(self._embed_text),
+        }
         return Library(self._store_conf, self._home, self._searched, settings, rebuild=rebuild)
 
     def _update(

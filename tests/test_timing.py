@@ -225,7 +225,7 @@ def test_tables_align_and_escape() -> None:
     assert text_table(("name", "n"), [("a", "1"), ("long name", "22")]) == (
         "name        n\na           1\nlong name  22"
     )
-    assert "<td>&lt;i&gt;</td>" in html_table(("h",), [("<i>",)])
+    assert ">&lt;i&gt;</td>" in html_table(("h",), [("<i>",)])
 
 
 # ---- traces ----
