@@ -293,8 +293,8 @@ def test_a_trace_prints_as_a_table(clock: Clock) -> None:
             clock.now += 1
     assert trace.table() == [("a & b", "0 ns", "2 s", "100%"), ("  half", "1 s", "1 s", "50%")]
     assert [line.split()[-1] for line in repr(trace).splitlines()] == ["share", "100%", "50%"]
-    assert "<td>a &amp; b</td>" in trace._repr_html_()
-    assert "<td>\u2003half</td>" in trace._repr_html_()
+    assert ">a &amp; b</td>" in trace._repr_html_()
+    assert ">\u2003half</td>" in trace._repr_html_()
 
 
 def test_notes_can_be_left_on_a_span() -> None:
