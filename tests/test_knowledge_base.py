@@ -429,7 +429,7 @@ def test_another_embedder_is_refused_and_changes_nothing(
     smaller = Counting(static, 64)
     with pytest.raises(LibraryError, match=r"start\(rebuild=True\)"):
         KnowledgeBase(docs, conf(kind, tmp_path), smaller).start()
-    with pytest.raises(LibraryError, match="written with embedder"):
+    with pytest.raises(LibraryError, match="written with embed_text"):
         KnowledgeBase(docs, conf(kind, tmp_path), static, embed_text=lambda node: node.text).start()
     (docs / "new.txt").unlink()
     assert smaller.asked == []
