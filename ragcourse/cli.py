@@ -141,11 +141,15 @@ def bench(
     rounds: Annotated[int | None, typer.Option(min=1, help="How often each is measured, in turn.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A small run that keeps no result.")] = False,
 ) -> None:
-    """Measure, print a table, keep the raw samples in data/results/NAME.json."""
+    """Measure, print a table, keep the raw samples in data/results/NAME.json.
+
+    The exit code is 1 if a promise was broken that no slow machine excuses, such as a warm start that parsed.
+    """
     from ragcourse.bench import run
 
     with plain_errors():
-        run(name, json_out=as_json, peers=peers, rounds=rounds, quick=quick)
+        report = run(name, json_out=as_json, peers=peers, rounds=rounds, quick=quick)
+    raise typer.Exit(1 if report.failed else 0)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,16 @@ from ragcourse.manifest import Change, FileRecord
 from ragcourse.progress import Progress
 from ragcourse.readers import FileEntry, ReadError, read, scan
 from ragcourse.splitters import NodeGroup, Splitter, cut, default_groups, fingerprint
-from ragcourse.stores import DamagedError, Store, StoreError, Vectors, Where, make_store, parse_conf
+from ragcourse.stores import (
+    DamagedError,
+    MismatchError,
+    Store,
+    StoreError,
+    Vectors,
+    Where,
+    make_store,
+    parse_conf,
+)
 from ragcourse.stores.as_index import StoreIndex
 from ragcourse.stores.base import NODE_FIELDS
 from ragcourse.timing import format_seconds, span
@@ -210,7 +219,7 @@ class KnowledgeBase:
                 library = self._library
             self._update(library, entries, report, progress)
             self._fill_indexes(library)
-        except DamagedError as error:
+        except (DamagedError, MismatchError) as error:
             self.close()
             raise LibraryError(f"{error}. start(rebuild=True) builds the library again") from error
         except (StoreError, sqlite3.Error) as error:

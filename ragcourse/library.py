@@ -91,10 +91,9 @@ class Library:
             self.manifest.set_meta(settings)
 
     def _destroy(self) -> None:
-        dim = int(self.manifest.meta().get("dim", self._dim))
         self.manifest.forget(self.manifest.files())  # a crash from here on leaves an empty library
         for name in {*self.manifest.stores(), *self.searched}:
-            erase_store(self._store_conf, dim, name)
+            erase_store(self._store_conf, name)
         self.manifest.reset()
 
     def _recover(self) -> int:

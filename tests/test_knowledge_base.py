@@ -452,6 +452,32 @@ def test_rebuilding_a_library_that_holds_nothing(kind: str, tmp_path: Path, stat
         assert kb.start(rebuild=True).nodes == {}
 
 
+@pytest.mark.parametrize("kind", PERSISTENT)
+def test_a_store_of_another_dimension_whose_manifest_is_gone(
+    kind: str, docs: Path, tmp_path: Path, static: StaticEmbedder
+) -> None:
+    with KnowledgeBase(docs, conf(kind, tmp_path), static) as kb:
+        kb.start()
+    for path in (tmp_path / "library").glob("*library.sqlite*"):
+        path.unlink()
+    with KnowledgeBase(docs, conf(kind, tmp_path), Counting(static, 64)) as kb:
+        with pytest.raises(LibraryError, match=r"256 dimensions, not 64. start\(rebuild=True\)"):
+            kb.start()
+        assert len(kb.start(rebuild=True).added) == 3
+
+
+def test_a_rebuild_can_change_the_index(docs: Path, tmp_path: Path, embedder: Counting) -> None:
+    store_conf = conf("milvus", tmp_path)
+    with KnowledgeBase(docs, store_conf, embedder) as kb:
+        kb.start()
+    store_conf["kwargs"]["index_kwargs"] = {"index_type": "HNSW", "metric_type": "IP"}
+    with KnowledgeBase(docs, store_conf, embedder) as kb:
+        with pytest.raises(LibraryError, match=r"index_type FLAT, not HNSW. start\(rebuild=True\)"):
+            kb.start()
+        assert len(kb.start(rebuild=True).added) == 3
+        assert kb.store().metric == "inner product" and "rise" in ask(kb, "what does yeast do")[0]
+
+
 def test_rebuilding_an_open_library(docs: Path, tmp_path: Path, embedder: Counting) -> None:
     with KnowledgeBase(docs, conf("file", tmp_path), embedder) as kb:
         kb.start()

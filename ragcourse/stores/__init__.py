@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ragcourse.stores.base import DamagedError, Store, StoreError, Vectors, Where
+from ragcourse.stores.base import DamagedError, MismatchError, Store, StoreError, Vectors, Where
 from ragcourse.stores.chroma import ChromaStore
 from ragcourse.stores.file import FileStore
 from ragcourse.stores.map import MapStore
@@ -23,6 +23,7 @@ __all__ = [
     "FileStore",
     "MapStore",
     "MilvusStore",
+    "MismatchError",
     "Store",
     "StoreError",
     "Vectors",
@@ -48,10 +49,10 @@ def make_store(store_conf: Mapping[str, Any] | None, dim: int, name: str = "node
     return store(dim, **kwargs, name=name)
 
 
-def erase_store(store_conf: Mapping[str, Any] | None, dim: int, name: str) -> None:
+def erase_store(store_conf: Mapping[str, Any] | None, name: str) -> None:
     """Delete what the store that ``store_conf`` describes has on disk for the group ``name``."""
     store, kwargs = parse_conf(store_conf)
-    store.erase(dim, **kwargs, name=name)
+    store.erase(**kwargs, name=name)
 
 
 def parse_conf(store_conf: Mapping[str, Any] | None) -> tuple[type[Store], dict[str, Any]]:

@@ -40,6 +40,10 @@ class DamagedError(StoreError):
     """What is on the disk is not what was written there; the message names the file."""
 
 
+class MismatchError(ValueError):
+    """What is on the disk was written with another dimension, index or metric."""
+
+
 class Store(ABC):
     """Nodes and vectors behind one interface. ``dim`` is the vectors' length, ``name`` the nodes' group."""
 
@@ -158,9 +162,9 @@ class Store(ABC):
         """Delete all nodes and what the store has on disk for this group; then ``close``."""
 
     @classmethod
-    def erase(cls, dim: int, **kwargs: Any) -> None:
-        """Open and ``drop``; where the engine allows it, a damaged store too."""
-        cls(dim, **kwargs).drop()
+    @abstractmethod
+    def erase(cls, **kwargs: Any) -> None:
+        """``drop`` without opening: also what was written with other settings, or is damaged."""
 
     def close(self) -> None:  # noqa: B027 - the same for a store that holds nothing open
         """Release files and connections. Closing twice is allowed."""

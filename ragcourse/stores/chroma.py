@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from ragcourse.documents import Hit, Node, Scalar
-from ragcourse.stores.base import NODE_FIELDS, Allowed, Store, StoreError, Vectors
+from ragcourse.stores.base import NODE_FIELDS, Allowed, MismatchError, Store, StoreError, Vectors
 
 _OWN = ("document", "group", "start", "end", "parent")  # a node's fields, kept beside its metadata
+_COLLECTION = "ragcourse-"  # and the group's name
+_SYNC = 100  # rows that Chroma inserts into its index anew at each opening, at most; its default is 1,000
 _PREFIX = "node."  # so that a document's own field "start" does not collide with ours
 
 
@@ -19,7 +21,7 @@ class ChromaStore(Store):
     """``dir`` is the database's folder, ``name`` the collection's name.
 
     Chroma writes to SQLite before ``add`` returns, and repairs its vector index from there at the
-    next opening: it needs no flush. Raises ``ValueError`` for a collection of another dimension.
+    next opening: it needs no flush. Raises ``MismatchError`` for a collection of another dimension.
     """
 
     kind = "chroma"
@@ -27,35 +29,32 @@ class ChromaStore(Store):
 
     def __init__(self, dim: int, dir: str | Path, name: str = "nodes") -> None:
         super().__init__(dim, name)
-        import chromadb  # seconds of imports that a memory store never needs
-        from chromadb.config import Settings
-        from chromadb.errors import ChromaError, NotFoundError
-
-        self._dir = Path(dir)
-        self._dir.mkdir(parents=True, exist_ok=True)
-        settings = Settings(anonymized_telemetry=False)
-        collection = f"ragcourse-{name}"
+        self._client = _connect(Path(dir))
         try:
-            client = chromadb.PersistentClient(str(self._dir), settings=settings)
-            self._client = cast(Any, client)  # its declared type knows neither close nor plain settings
-            try:
-                self._nodes = self._client.get_collection(collection, embedding_function=None)
-            except NotFoundError:
-                self._nodes = self._client.create_collection(
-                    collection,
-                    metadata={"dim": dim},
-                    configuration={"hnsw": {"space": self.metric}},
-                    embedding_function=None,
+            with self._guard("opening"):
+                self._nodes = self._open(_COLLECTION + name)
+                self._batch = self._client.get_max_batch_size()
+            written = (self._nodes.metadata or {}).get("dim")
+            if written != dim:
+                raise MismatchError(
+                    f"the Chroma collection in {dir} holds vectors of {written} dimensions, not {dim}"
                 )
-        except (ChromaError, OSError) as error:
-            raise StoreError(f"Chroma could not open {self._dir}: {error}") from error
-        written = (self._nodes.metadata or {}).get("dim")
-        if written != dim:
-            self._client.close()
-            raise ValueError(
-                f"the Chroma collection in {self._dir} holds vectors of {written} dimensions, not {dim}"
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, collection: str) -> Any:
+        from chromadb.errors import NotFoundError
+
+        try:
+            return self._client.get_collection(collection, embedding_function=None)
+        except NotFoundError:
+            return self._client.create_collection(
+                collection,
+                metadata={"dim": self.dim},
+                configuration={"hnsw": {"space": self.metric, "sync_threshold": _SYNC, "batch_size": _SYNC}},
+                embedding_function=None,
             )
-        self._batch = self._client.get_max_batch_size()
 
     @classmethod
     def home(cls, **kwargs: Any) -> Path | None:
@@ -124,8 +123,30 @@ class ChromaStore(Store):
         self._client.delete_collection(self._nodes.name)
         self.close()
 
+    @classmethod
+    def erase(cls, **kwargs: Any) -> None:
+        client = _connect(Path(kwargs["dir"]))
+        try:
+            collection = _COLLECTION + kwargs["name"]
+            if any(found.name == collection for found in client.list_collections()):
+                client.delete_collection(collection)
+        finally:
+            client.close()
+
     def close(self) -> None:
         self._client.close()
+
+
+def _connect(folder: Path) -> Any:
+    import chromadb  # seconds of imports that a memory store never needs
+    from chromadb.config import Settings
+    from chromadb.errors import ChromaError
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
+    except (ChromaError, OSError) as error:
+        raise StoreError(f"Chroma could not open {folder}: {error}") from error
 
 
 def _to_row(node: Node) -> dict[str, Any]:

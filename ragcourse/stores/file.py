@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from ragcourse.documents import Node
-from ragcourse.stores.base import DamagedError, Vectors
+from ragcourse.stores.base import DamagedError, MismatchError, Vectors
 from ragcourse.stores.map import MapStore
 
 _FIELDS = struct.Struct("<4sIII")  # magic, bytes of head, bytes of vectors, crc32 of both
@@ -40,7 +40,7 @@ _DEAD = 1024  # fewer dead nodes than this are not worth a compaction
 class FileStore(MapStore):
     """``dir`` holds one log a group; ``name`` is the group's.
 
-    Raises ``DamagedError`` for a damaged log and ``ValueError`` for one of another dimension.
+    Raises ``DamagedError`` for a damaged log and ``MismatchError`` for one of another dimension.
     """
 
     kind = "file"
@@ -87,10 +87,10 @@ class FileStore(MapStore):
     def drop(self) -> None:
         super().drop()
         self.close()
-        self.erase(self.dim, dir=self._dir, name=self.name)
+        self.erase(dir=self._dir, name=self.name)
 
     @classmethod
-    def erase(cls, dim: int, **kwargs: Any) -> None:
+    def erase(cls, **kwargs: Any) -> None:
         for ending in (".log", _COMPACTED):
             (Path(kwargs["dir"]) / (kwargs["name"] + ending)).unlink(missing_ok=True)
 
@@ -114,7 +114,7 @@ class FileStore(MapStore):
         for end, head, vectors in _records(data, self.path):
             whole = end
             if head.get("dim", self.dim) != self.dim:
-                raise ValueError(f"{self.path} holds vectors of {head['dim']} dimensions, not {self.dim}")
+                raise MismatchError(f"{self.path} holds vectors of {head['dim']} dimensions, not {self.dim}")
             if "add" in head:
                 nodes = [Node(**row) for row in head["add"]]
                 self._dead += sum(node.id in self._row for node in nodes)

@@ -18,10 +18,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ragcourse.documents import Hit, Node, Scalar
-from ragcourse.stores.base import NODE_FIELDS, Allowed, Store, StoreError, Vectors
+from ragcourse.stores.base import NODE_FIELDS, Allowed, MismatchError, Store, StoreError, Vectors
 
 _FIELDS = ["text", "document", "group", "start", "end", "parent", "metadata"]
 _BATCH = 1000
+_COLLECTION = "ragcourse_"  # and the group's name
 _METRICS = {"COSINE": "cosine", "IP": "inner product", "L2": "l2"}
 
 
@@ -30,8 +31,8 @@ class MilvusStore(Store):
 
     ``index_kwargs`` names ``index_type`` (default FLAT), ``metric_type`` (COSINE, IP or L2) and
     ``params``. Scores under L2 are negated squared distances, so that higher is better here too.
-    Raises ``ValueError`` for a collection of another dimension, index or metric, ``StoreError`` if it
-    cannot be opened.
+    Raises ``MismatchError`` for a collection of another dimension, index or metric, ``StoreError`` if
+    it cannot be opened.
     """
 
     kind = "milvus"
@@ -57,10 +58,10 @@ class MilvusStore(Store):
         if index["metric_type"] not in _METRICS:
             raise ValueError(f"metric_type {index['metric_type']!r} is not one of {', '.join(_METRICS)}")
         self.metric = _METRICS[index["metric_type"]]
-        self._uri, self._name = str(uri), f"ragcourse_{name}"
-        self._client = _connect(self._uri, token)
+        self._uri, self._name = _absolute(uri), _COLLECTION + name
         self._unflushed = self._closed = False
         with self._users_lock:
+            self._client = _connect(self._uri, token)
             self._users[self._uri] += 1
         try:
             with self._guard("opening"):
@@ -70,16 +71,12 @@ class MilvusStore(Store):
             raise
 
     def _open(self, index: dict[str, Any]) -> None:
-        if self._client.has_collection(self._name):
-            if self._client.list_indexes(self._name):
-                self._check(index)
-                self._client.load_collection(self._name)
-                return
-            self._client.drop_collection(self._name)  # killed before it had an index, so it is empty
-        leftover = Path(self._uri) / "collections" / self._name
-        if not _is_remote(self._uri) and leftover.exists():
-            shutil.rmtree(leftover)  # killed while making it: no collection to Milvus Lite, but in its way
-        self._create(index)
+        if self._client.has_collection(self._name) and self._client.list_indexes(self._name):
+            self._check(index)
+            self._client.load_collection(self._name)
+        else:
+            _drop(self._client, self._uri, self._name)  # no index, so no node: killed while making it
+            self._create(index)
 
     @classmethod
     def home(cls, **kwargs: Any) -> Path | None:
@@ -90,13 +87,13 @@ class MilvusStore(Store):
         fields = self._client.describe_collection(self._name)["fields"]
         written = next(field["params"]["dim"] for field in fields if field["name"] == "vector")
         if int(written) != self.dim:
-            raise ValueError(
+            raise MismatchError(
                 f"the Milvus collection in {self._uri} holds vectors of {written} dimensions, not {self.dim}"
             )
         built = self._client.describe_index(self._name, "vector")
         for key in ("index_type", "metric_type"):
             if built[key] != index[key]:
-                raise ValueError(
+                raise MismatchError(
                     f"the Milvus collection in {self._uri} has the {key} {built[key]}, not {index[key]}"
                 )
 
@@ -189,24 +186,42 @@ class MilvusStore(Store):
         return (MilvusException, RpcError, OSError)
 
     def drop(self) -> None:
-        self._client.drop_collection(self._name)
+        _drop(self._client, self._uri, self._name)
         self.close()
+
+    @classmethod
+    def erase(cls, **kwargs: Any) -> None:
+        uri = _absolute(kwargs["uri"])
+        with cls._users_lock:
+            client = _connect(uri, kwargs.get("token", ""))
+            try:
+                _drop(client, uri, _COLLECTION + kwargs["name"])
+            finally:
+                cls._disconnect(client, uri)
 
     def close(self) -> None:
         if self._closed:
             return
         self._closed = True
-        self._client.close()
         with self._users_lock:
             self._users[self._uri] -= 1
-            if self._users[self._uri] == 0 and not _is_remote(self._uri):
-                from milvus_lite.server_manager import server_manager_instance
+            self._disconnect(self._client, self._uri)
 
-                server_manager_instance.release_server(self._uri)
+    @classmethod
+    def _disconnect(cls, client: Any, uri: str) -> None:
+        client.close()
+        if cls._users[uri] == 0 and not _is_remote(uri):
+            from milvus_lite.server_manager import server_manager_instance
+
+            server_manager_instance.release_server(uri)
 
 
 def _is_remote(uri: str) -> bool:
     return re.match(r"(https?|tcp|unix)://", uri) is not None
+
+
+def _absolute(uri: str | Path) -> str:
+    return str(uri) if _is_remote(str(uri)) else str(Path(uri).absolute())
 
 
 def _connect(uri: str, token: str) -> Any:
@@ -220,6 +235,13 @@ def _connect(uri: str, token: str) -> Any:
         return MilvusClient(uri, token=token)
     except MilvusException as error:
         raise StoreError(f"Milvus could not open {uri}: {error}") from error
+
+
+def _drop(client: Any, uri: str, collection: str) -> None:
+    client.drop_collection(collection)
+    leftover = Path(uri) / "collections" / collection
+    if not _is_remote(uri) and leftover.exists():
+        shutil.rmtree(leftover)  # no collection to Milvus Lite, but in the way of one
 
 
 def _to_row(node: Node, vector: Vectors) -> dict[str, Any]:
