@@ -14,7 +14,8 @@ from ragcourse.recall import Retriever
 from ragcourse.splitters.spans import count_tokens, sentence_spans
 from ragcourse.timing import Trace, span, tracing
 
-_MIN_TOKENS = 4  # what is shorter is a heading or a cell
+_MIN_TOKENS = 4  # what is shorter is a heading (of a format without marks) or a cell
+_HEADING = re.compile(r"#{1,6}\s")
 _LINE_START = re.compile(r"^(?:(?:#{1,6}|[-*+>]|\d+[.)])\s+)+")
 _EMPHASIS = re.compile(r"(\*\*|__|(?<!\w)[*_]|`)(?=\S)(.+?)(?<=\S)\1(?!\w)")
 NO_ANSWER = "The documents do not answer this question."
@@ -51,10 +52,11 @@ class ExtractiveAnswerer:
     def __call__(self, question: str, hits: Sequence[Hit]) -> tuple[str, Hit | None]:
         """The sentence and the hit it stands in, or ``NO_ANSWER`` and None."""
         sentences = [
-            (_plain(hit.node.text[start:end]), hit)
+            (_plain(sentence), hit)
             for hit in hits
             for start, end in sentence_spans(hit.node.text)
-            if count_tokens(hit.node.text[start:end]) >= _MIN_TOKENS
+            if count_tokens(sentence := hit.node.text[start:end]) >= _MIN_TOKENS
+            and not _HEADING.match(sentence)
         ]
         if not sentences:
             return NO_ANSWER, None

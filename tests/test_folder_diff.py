@@ -114,6 +114,18 @@ def test_a_stamp_is_believed_only_if_the_clock_had_moved_on(
     assert hashed == (["a.md"] if looked_at else [])
 
 
+def test_the_clock_must_also_have_moved_on_since_the_last_change_of_status(
+    tmp_path: Path, hashed: list[str]
+) -> None:
+    """Content that was written just now under an old time, as rsync does."""
+    write(tmp_path, "a.md", "before")
+    [entry] = entries(tmp_path)
+    entry = replace(entry, stamp=(entry.stamp[0], LONG_AGO, LATER, entry.stamp[3]))
+    known = records([entry], seen_ns=LATER + 10**9)
+    write(tmp_path, "a.md", "after!")
+    assert names(compare([entry], known))["changed"] == ["a.md"]
+
+
 def test_a_status_change_counts_although_the_time_of_the_content_was_put_back(
     tmp_path: Path, hashed: list[str]
 ) -> None:

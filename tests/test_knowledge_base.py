@@ -815,34 +815,35 @@ def test_a_search_never_sees_half_a_document(
 def test_a_search_that_was_overtaken_by_a_whole_change_looks_again(
     docs: Path, versions: dict[str, list[set[str]]], embedder: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The store is read, then all the steps of a change pass, then the hits are judged."""
+    """All steps of a change pass while one search is at work; it reads the store in the middle of them."""
     write_version(docs, versions, 0)
     kb = KnowledgeBase(docs, None, embedder)
     kb.start()
     query = embedder.embed(["Version says"])[0]
     search, add = MapStore._search, MapStore._add
-    added, judged = threading.Event(), threading.Event()
+    added, looked = threading.Event(), threading.Event()
+    change = threading.Thread(target=kb.start)
 
     def stop_after_add(self: MapStore, *args: Any) -> None:
         add(self, *args)
         added.set()
-        assert judged.wait(60)
+        assert looked.wait(60)
 
     def overtaken(self: MapStore, *args: Any) -> Any:
         monkeypatch.setattr(MapStore, "_search", search)
+        change.start()
+        assert added.wait(60)
         hits = search(self, *args)  # between the adding and the commit
-        judged.set()
+        looked.set()
         change.join()
         return hits
 
     write_version(docs, versions, 1)
     monkeypatch.setattr(MapStore, "_add", stop_after_add)
-    change = threading.Thread(target=kb.start)
-    change.start()
-    assert added.wait(60)
     monkeypatch.setattr(MapStore, "_search", overtaken)
     hits = kb.search(query, 1000)
     assert {hit.node.text for hit in hits} == set.union(*(states[2] for states in versions.values()))
+    assert len(hits) == kb.count()
 
 
 def test_what_an_interrupted_change_left_is_never_seen(

@@ -89,7 +89,7 @@ def test_the_nearest_sentence_answers_wherever_it_stands(embedder: StaticEmbedde
     [
         ("- **Never** sleep in a `test` of time.", "Never sleep in a test of time."),
         ("> 1. The *log* is __always__ flushed first", "The log is always flushed first"),
-        ("### Why the log_file is flushed first", "Why the log_file is flushed first"),
+        ("* Why the log_file is flushed first", "Why the log_file is flushed first"),
         ("The cost is 64 * 8 * 2 bytes for the log", "The cost is 64 * 8 * 2 bytes for the log"),
         ("-5 degrees is what the log says", "-5 degrees is what the log says"),
         ("The `a * b` of the log\nis   **2*3**", "The a * b of the log is 2*3"),
@@ -104,6 +104,8 @@ def test_marks_of_markdown_go_and_the_rest_stays(embedder: StaticEmbedder, writt
 def test_short_sentences_can_answer_and_headings_do_not(embedder: StaticEmbedder) -> None:
     answerer = ExtractiveAnswerer(embedder, threshold=-1)
     assert answerer("Where is Paris?", [hit("Paris\n\nIt is in France.")])[0] == "It is in France."
+    marked = hit("### Why is the log flushed first\n\nIt must reach the disk before the data.")
+    assert answerer("Why is the log flushed first?", [marked])[0] == "It must reach the disk before the data."
     assert answerer("什么是缓存？", [hit("缓存\n\n缓存保存答案。")])[0] == "缓存保存答案。"
 
 

@@ -159,6 +159,7 @@ def test_html_blocks(html: str, blocks: list[str]) -> None:
         ("<tr><th>A<th>B<tr><td>1<td>2", ["A | B", "1 | 2"]),
         ("<tr><td>32<td>32<td>128", ["32 | 32 | 128"]),  # equal cells are not one cell
         ("<tr><td>1<td><td>3", ["1 | | 3"]),  # an empty cell keeps its column
+        ("<tr><td><td>x", ["| x"]),
         ("<tr><td> <td>", []),
         ("<caption>Sizes</caption><tbody><tr><td>a <b>b</b><td><p>c</p><p>d</p>", ["Sizes", "a b | c d"]),
         ("<tr><td><ul><li>x<li>y</ul><td>z", ["x y | z"]),
@@ -226,6 +227,7 @@ def test_html_declares_its_encoding(head: str, encoding: str) -> None:
     assert text == f"{words} \\ud800"
 
 
+@pytest.mark.timeout(20)
 def test_deep_html_takes_no_quadratic_time() -> None:
     """As many open elements as text nodes: a look upwards from each would take minutes."""
     depth = 10_000
@@ -277,6 +279,18 @@ def test_pdf_paragraphs_are_put_together_again() -> None:
     missed = [paragraph[:13] for paragraph in paragraphs if words(paragraph) not in got]
     assert len(missed) <= pages - 1, missed  # only where a page ends in the middle of one
     assert words(text) == words("".join(paragraphs))  # nothing lost, though lines differ in numbers alone
+
+
+def test_a_paragraph_goes_on_behind_the_head_of_the_next_page() -> None:
+    def draw(canvas: Canvas) -> None:
+        for page, words in enumerate((("one two three four", "five six seven"), ("eight nine ten", "end"))):
+            canvas.drawString(60, 560, "The head of the page")
+            for row, line in enumerate(words):
+                canvas.drawString(60, 500 - 14 * row, line)
+            canvas.drawString(60, 20, f"Page {page}")
+            canvas.showPage()
+
+    assert read_pdf(pdf(draw))[0].split("\n\n")[0] == "one two three four five six seven eight nine ten end"
 
 
 def test_pdf_heads_and_page_numbers_go() -> None:
@@ -424,7 +438,7 @@ def test_word_merged_and_nested_cells_are_read_once() -> None:
         ("<w:p><w:ins><w:r><w:t>inserted</w:t></w:r></w:ins><w:del><w:r><w:delText>x</w:delText></w:r></w:del></w:p>",
          "inserted"),
         ("<w:p><w:hyperlink><w:r><w:t>a link</w:t></w:r></w:hyperlink></w:p>", "a link"),
-        (f"{paragraph('stops', '<w:tabs><w:tab/><w:tab/></w:tabs>')}", "stops"),
+        (paragraph("stops", "<w:tabs><w:tab/><w:tab/></w:tabs>"), "stops"),
         ("<w:p><w:r><w:t>x</w:t><w:noBreakHyphen/><w:t>y</w:t></w:r></w:p>", "x-y"),
         (f"<w:p><w:r><w:t>around</w:t><w:pict>{paragraph('boxed')}</w:pict></w:r></w:p>", "boxed\n\naround"),
         ("<w:p><mc:AlternateContent><mc:Choice><w:r><w:t>new</w:t></w:r></mc:Choice><mc:Fallback><w:r><w:t>old"

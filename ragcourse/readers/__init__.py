@@ -66,25 +66,28 @@ def scan(folder: Path) -> Iterator[FileEntry]:
         raise FileNotFoundError(f"the folder {folder} does not exist: nothing to ingest")
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; give the folder that holds your documents")
-    yield from _walk(folder, folder.resolve(), "")
+    yield from _walk(folder, folder.resolve())
 
 
-def _walk(folder: Path, root: Path, prefix: str) -> Iterator[FileEntry]:
-    try:
-        with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-    except OSError as error:
-        problem = f"cannot list the folder: {error.strerror}"
-        yield _refused(prefix.rstrip("/") or ROOT, folder, problem, unreachable=True)
-        return
-    for entry in entries:
-        if entry.name.startswith((".", "~$")):  # ~$: what Word leaves beside a document while it is open
-            continue
-        name = prefix + entry.name
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path), root, name + "/")
-        else:
+def _walk(folder: Path, root: Path) -> Iterator[FileEntry]:
+    """Depth first. The next one to visit stands last in a list: recursion would end at a thousand folders."""
+    todo: list[tuple[str, os.DirEntry[str] | None]] = [("", None)]
+    while todo:
+        name, entry = todo.pop()
+        if entry is not None and not entry.is_dir(follow_symlinks=False):
             yield _entry(entry, root, name)
+            continue
+        path = folder if entry is None else Path(entry.path)
+        try:
+            with os.scandir(path) as listing:
+                found = sorted(listing, key=lambda entry: entry.name, reverse=True)
+        except OSError as error:
+            problem = f"cannot list the folder: {error.strerror}"
+            yield _refused(name or ROOT, path, problem, unreachable=True)
+            continue
+        for entry in found:
+            if not entry.name.startswith((".", "~$")):  # ~$: what Word leaves beside a document it has open
+                todo.append((f"{name}/{entry.name}" if name else entry.name, entry))
 
 
 def _entry(entry: os.DirEntry[str], root: Path, name: str) -> FileEntry:

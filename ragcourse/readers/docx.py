@@ -29,8 +29,8 @@ MAX_RATIO = 200
 
 _MAIN = "/wordprocessingml/document.main"
 _CHARACTERS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
-_UNSEEN = ("moveFrom", "Fallback", "tabs")
-"""Text that was moved away, text boxes a second time for old programs, tab stops."""
+_UNSEEN = ("moveFrom", "Fallback")
+"""Text that was moved away, and text boxes a second time for old programs."""
 
 
 def read_docx(data: bytes) -> tuple[str, dict[str, Scalar]]:

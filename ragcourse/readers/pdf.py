@@ -27,7 +27,10 @@ _LIGATURE = re.compile("[\ufb00-\ufb06]")
 
 
 class _Line(NamedTuple):
-    """``gap``: the space between this line and the one before, in line heights; None if it is not below."""
+    """``gap``: the space between this line and the one before, in line heights; None if it is not below.
+
+    The boxes of lines that are set tight overlap a little: their gap is negative.
+    """
 
     text: str
     gap: float | None
@@ -71,8 +74,9 @@ def _lines(page: pypdfium2.PdfPage) -> list[_Line]:
                 first = found.start() + found[1].index(line)
                 boxes = [text_page.get_charbox(i, loose=True) for i in (first, first + len(line) - 1)]
                 lower, upper = min(box[1] for box in boxes), max(box[3] for box in boxes)
-                if above is not None and above >= upper > lower:
+                if above is not None and upper > lower:
                     gap = (above - upper) / (upper - lower)
+                    gap = gap if gap > -0.5 else None  # beside it, or at the top of another column
                 above = lower
             line = _LIGATURE.sub(lambda letters: unicodedata.normalize("NFKC", letters[0]), line)
             lines.append(_Line(line + "-" if found[2] in _HYPHENS else line, gap))

@@ -23,7 +23,7 @@ _BREAK = re.compile(
     r"|\n(?=[ \t]*(?:•|(?:[-*+]|\d+[.)])\s))"  # the next line is an item of a list
 )
 _STOPS = ".!?…؟।۔"
-_SPACE = re.compile(r"\s*")
+_NOT_SPACE = re.compile(r"\S")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|et al|etc|vs|cf|approx|resp|ca|dr|mr|mrs|ms|prof|st)|\b(?-i:[A-Z]))\.$",
     re.IGNORECASE,
@@ -94,11 +94,8 @@ def _ends_sentence(text: str, start: int, stop: int, after: int, end: int) -> bo
 
     In doubt it is part of one: two sentences in a node are better than half of one.
     """
-    following = _SPACE.match(text, after, end)
-    gap = following.group() if following else ""
-    if gap.count("\n") > 1:
-        return True
-    next_character = text[after + len(gap) : after + len(gap) + 1]
+    following = _NOT_SPACE.search(text, after, end)
+    next_character = following.group() if following else ""
     window = max(start, stop - 16)
     if next_character.islower() or _ITEM_NUMBER.search(text, window, stop):
         return False
@@ -145,19 +142,15 @@ def pack(atoms: Iterable[Span], counter: TokenCounter, size: int, overlap: int) 
     chunks: list[Span] = []
     chunk: list[tuple[Span, int]] = []
     held = 0
-    fresh = False  # does the chunk hold an atom that no earlier chunk has?
     for atom in atoms:
         for piece, tokens in _fit(atom, counter, size):
             if chunk and held + tokens > size:
-                if fresh:
-                    chunks.append((chunk[0][0][0], chunk[-1][0][1]))
+                chunks.append((chunk[0][0][0], chunk[-1][0][1]))
                 while chunk and (held > overlap or held + tokens > size):
                     held -= chunk.pop(0)[1]
-                fresh = False
             chunk.append((piece, tokens))
             held += tokens
-            fresh = True
-    if chunk and fresh:
+    if chunk:
         chunks.append((chunk[0][0][0], chunk[-1][0][1]))
     return chunks
 
