@@ -20,6 +20,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ragcourse import __version__
 from ragcourse.documents import ROOT_GROUP, Hit, Metadata, Node, check_metadata, content_hash
 from ragcourse.embedders import Embedder, StaticEmbedder
 from ragcourse.folder_diff import FolderDiff, compare
@@ -27,7 +28,7 @@ from ragcourse.indexes import Index
 from ragcourse.library import Library, LibraryError, LibraryLocked
 from ragcourse.manifest import Change, FileRecord
 from ragcourse.progress import Progress
-from ragcourse.readers import FileEntry, ReadError, read, scan
+from ragcourse.readers import READERS, FileEntry, ReadError, read, scan
 from ragcourse.splitters import NodeGroup, Splitter, cut, default_groups, fingerprint
 from ragcourse.stores import (
     DamagedError,
@@ -45,6 +46,7 @@ from ragcourse.timing import format_seconds, span
 
 __all__ = ["KnowledgeBase", "LibraryError", "LibraryLocked", "StartReport", "with_title"]
 
+_SHOWN = 10  # skipped files that a report prints by name
 _BATCH = 1000  # nodes written to the store and committed at a time
 
 
@@ -74,7 +76,11 @@ class StartReport:
             f"{len(self.changed)} changed, {len(self.removed)} removed, {len(self.unchanged)} unchanged; "
             f"{nodes or 'no'} nodes"
         )
-        return "\n  skipped ".join([text, *(f"{name}: {reason}" for name, reason in self.skipped)])
+        shown = [f"{name}: {reason}" for name, reason in self.skipped[:_SHOWN]]
+        more = (
+            [f"{len(self.skipped) - _SHOWN} more: see report.skipped"] if len(self.skipped) > _SHOWN else []
+        )
+        return "\n  skipped ".join([text, *shown, *more])
 
 
 def with_title(node: Node) -> str:
@@ -268,8 +274,7 @@ class KnowledgeBase:
         self, library: Library, entries: Sequence[FileEntry], report: StartReport, progress: bool
     ) -> None:
         manifest = library.manifest
-        recipe = repr([(group.name, group.parent, fingerprint(group.transform)) for group in self._chain()])
-        recipe += repr(sorted(self._searched))
+        recipe = self._recipe()
         recut = manifest.meta().get("groups") != recipe
         with span("compare"):
             diff = compare(entries, manifest.files(), recheck=recut)
@@ -285,6 +290,12 @@ class KnowledgeBase:
             self._apply(library, [Change(name, None, ()) for name in diff.removed])
         if recut and not diff.unchanged and not diff.unread:  # else some were not within reach to be cut
             manifest.set_meta({"groups": recipe})
+
+    def _recipe(self) -> str:
+        """Changes when the same files would give other nodes: another reader, splitter or release."""
+        readers = [(ending, fingerprint(reader)) for ending, reader in sorted(READERS.items())]
+        groups = [(group.name, group.parent, fingerprint(group.transform)) for group in self._chain()]
+        return content_hash(__version__, repr(readers), repr(groups), repr(sorted(self._searched)))
 
     def _apply(self, library: Library, changes: Sequence[Change]) -> None:
         by_id = {node.id: node for change in changes for node in change.nodes}
@@ -328,6 +339,7 @@ class KnowledgeBase:
         with Progress(progress and bool(work)) as bar:
             bar.begin("reading, splitting, embedding", total=len(work))
             for entry in work:
+                bar.advance()
                 seen_ns = time.time_ns()
                 try:
                     data = entry.path.read_bytes()
@@ -345,7 +357,6 @@ class KnowledgeBase:
                 if size >= _BATCH:
                     yield batch
                     batch, size = [], 0
-                bar.advance()
             if batch:
                 yield batch
 
@@ -406,7 +417,9 @@ class KnowledgeBase:
         return stores[name]
 
     def index(self, name: str) -> Index | StoreIndex:
-        """A registered index, filled and up to date."""
+        """A registered index, filled and up to date. Raises ``LibraryError`` before ``start``."""
+        if self._library is None:
+            raise LibraryError("the library is not open: call start() first")
         if name not in self._live:
             raise ValueError(f"there is no index {name!r}; have {', '.join(['default', *self._indexes])}")
         return self._live[name][1]

@@ -33,7 +33,7 @@ QUESTIONS = (
     "Why can a cache of answers be wrong although every entry was right once?",
     "What fills the GPU memory when vLLM starts?",
 )
-_IN_COLD_START = ("docx", "lxml.etree", "tokenizers", "safetensors.numpy")  # imported by readers and embedder
+_IN_COLD_START = ("pyexpat", "tokenizers", "safetensors.numpy")  # imported by readers and embedder
 
 
 def run(*, json_out: bool = False) -> None:

@@ -30,6 +30,7 @@ from ragcourse.embedders.base import Vectors
 from ragcourse.knowledge_base import KnowledgeBase
 from ragcourse.paths import DATA, HANDBOOK
 from ragcourse.rag import RAG
+from ragcourse.readers import MAX_CHARACTERS
 from ragcourse.readers.docx import MAX_UNPACKED
 from ragcourse.recall import Retriever
 
@@ -226,6 +227,11 @@ def test_a_file_of_50_mb_is_skipped_without_being_read(
 
     monkeypatch.setattr(Path, "read_bytes", counting)
     check_skipped(kb, "huge.txt", "47.7 MiB is above the limit of 32 MiB a file")
+
+
+def test_more_text_than_memory_is_meant_for_is_skipped(kb: KnowledgeBase, folder: Path) -> None:
+    (folder / "shelf.txt").write_text("book " * (MAX_CHARACTERS // 5 + 1))
+    check_skipped(kb, "shelf.txt", "8,388,610 characters of text; the limit is 8,388,608: split it")
 
 
 def test_a_large_text_within_the_limit_is_read_whole(kb: KnowledgeBase, folder: Path) -> None:

@@ -196,8 +196,11 @@ def test_a_stub_is_not_written_yet_and_does_not_raise() -> None:
     assert not result.passed and not result.written
     assert "not written yet" in repr(result) and "Exercise 9.1: return a sorted list" in repr(result)
     assert "more words" not in repr(result)
+    assert "replace the line that begins with “raise”" in repr(result)
+    assert "--jp-error-color0" not in result._repr_html_()  # to do is not failed
     bare = run(sort_contract(), raises(NotImplementedError()), SEED)
     assert "Exercise 9.1: return the numbers in rising order" in bare.outcomes[0].message
+    assert repr(bare).count("return the numbers in rising order") == 1
 
 
 def test_a_half_written_answer_keeps_its_points() -> None:

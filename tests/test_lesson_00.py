@@ -49,6 +49,15 @@ def test_a_stub_is_told_its_task(exercise: str) -> None:
     assert f"Exercise {exercise}: " in repr(result)
 
 
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_code_that_raises_is_shown_its_input(exercise: str) -> None:
+    def broken(*args: object, **kwargs: object) -> None:
+        raise KeyError("parent")
+
+    result = run(contract_of(exercise), broken)
+    assert all(outcome.given for outcome in result.outcomes), result
+
+
 def test_the_library_keeps_the_order_that_the_exercise_asks_for() -> None:
     calls: list[str] = []
 

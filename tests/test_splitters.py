@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -44,7 +44,7 @@ CHUNKERS = [TokenSplitter, SentenceSplitter, RecursiveSplitter]
 Span = tuple[int, int]
 
 
-def covered(tokens: Sequence[Span], spans: Sequence[Span]) -> bool:
+def covered(tokens: Iterable[Span], spans: Sequence[Span]) -> bool:
     """Is each token within one of the spans, which are in order?"""
     at = 0
     for start, end in tokens:

@@ -96,6 +96,15 @@ def test_a_warm_race_shows_the_cold_time_behind_on_the_same_axis() -> None:
     assert f"Chroma {spared:.0%}" in warm["summary"] and "map 0%" in warm["summary"]
 
 
+def test_every_segment_has_its_name_in_the_legend() -> None:
+    result = show()
+    named = {stage["colour"]: stage["name"] for stage in result["legend"]}
+    assert list(named.values()) == ["open", "read", "split", "embed", "write", "first query"]
+    for row in result["rows"]:
+        assert all(named[stage["colour"]] == stage["name"] for stage in row["stages"])
+    assert "embed" in [stage["name"] for stage in show(start=STARTS[1])["legend"]]  # map embeds again
+
+
 def test_what_was_not_measured_is_refused() -> None:
     with pytest.raises(ValueError, match="outside of what was measured, 15 to 75"):
         show(documents=80)

@@ -35,7 +35,8 @@ def for_each(
         if isinstance(failure, Mismatch):
             failure.given = failure.given or show(case)
         else:
-            failure.__dict__["failing_input"] = show(case)  # any exception type: read again by contract.run
+            # of any exception type: contract.run reads it again
+            failure.__dict__.setdefault("failing_input", show(case))
         raise failure
 
 

@@ -14,7 +14,7 @@ _MARKS: dict[str, str] = {"passed": "✓", "failed": "✗", "not written": "…"
 _GREEN = "var(--jp-success-color0, #2e7d32)"
 _RED = "var(--jp-error-color0, #c62828)"
 _GREY = "var(--jp-ui-font-color2, #757575)"
-_COLOURS = {"passed": _GREEN, "failed": _RED, "not written": _RED, "too slow": _RED, "not run": _GREY}
+_COLOURS = {"passed": _GREEN, "failed": _RED, "not written": _GREY, "too slow": _RED, "not run": _GREY}
 
 
 @dataclass(frozen=True)
@@ -93,10 +93,17 @@ class Result:
     def _points(self) -> str:
         return f"{self.points:g} of {self.max_points:g} point{'s' if self.max_points != 1 else ''}"
 
+    @property
+    def _unwritten(self) -> list[str]:
+        """What to do about a stub: its own words, unless they only repeat the task."""
+        message = self.outcomes[0].message
+        own = [] if message == f"Exercise {self.exercise}: {self.task}" else [message]
+        return [*own, "replace the line that begins with “raise” by your code, then run this cell again"]
+
     def __repr__(self) -> str:
         head = f"Exercise {self.exercise}: {self.task}\n{self._verdict}, {self._points}"
         if not self.written:
-            return f"{head}\n  {self.outcomes[0].message}"
+            return "\n".join([head, *(f"  {line}" for line in self._unwritten)])
         lines = [head]
         for outcome in self.outcomes:
             lines.append(f"  {_MARKS[outcome.state]} {outcome.name}  ({outcome.state})")
@@ -108,7 +115,7 @@ class Result:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        colour = _GREEN if self.passed else _RED
+        colour = _GREEN if self.passed else _RED if self.written else _GREY
         head = (
             f'<div style="margin-bottom:4px"><b>Exercise {self.exercise}</b>: {escape(self.task)}</div>'
             f'<div style="color:{colour};font-weight:600;margin-bottom:4px">'
@@ -117,7 +124,7 @@ class Result:
         body = (
             "".join(_row(outcome) for outcome in self.outcomes)
             if self.written
-            else _unwritten(self.outcomes[0])
+            else "".join(f'<div style="color:{_GREY}">{escape(line)}</div>' for line in self._unwritten)
         )
         return (
             f'<div style="border-left:4px solid {colour};padding:6px 0 6px 14px;max-width:760px;'
@@ -126,15 +133,13 @@ class Result:
         )
 
 
-def _unwritten(outcome: Outcome) -> str:
-    return f'<div style="color:{_GREY}">{escape(outcome.message)}</div>'
-
-
 def _row(outcome: Outcome) -> str:
     passed = outcome.state == "passed"
     state = "" if passed else f' <span style="color:{_GREY}">({outcome.state})</span>'
-    details = "" if passed else "".join(_detail(label, text) for label, text in outcome.details)
-    if details:
+    details = "".join(_detail(label, text, _COLOURS[outcome.state]) for label, text in outcome.details)
+    if passed:
+        details = ""
+    elif details:
         details = f'<div style="margin:2px 0 6px 0">{details}</div>'
     return (
         '<div style="display:flex;gap:10px;padding:2px 0">'
@@ -146,9 +151,9 @@ def _row(outcome: Outcome) -> str:
     )
 
 
-def _detail(label: str, text: str) -> str:
+def _detail(label: str, text: str, colour: str) -> str:
     if not label:
-        return f'<div style="color:{_RED}">{escape(text)}</div>'
+        return f'<div style="color:{colour}">{escape(text)}</div>'
     font = (
         "" if label == "likely cause" else "font-family:var(--jp-code-font-family, monospace);font-size:13px;"
     )

@@ -19,13 +19,16 @@ from ragcourse.readers.html import read_html
 from ragcourse.readers.pdf import read_pdf
 from ragcourse.readers.text import read_markdown, read_text
 
-__all__ = ["MAX_BYTES", "READERS", "ROOT", "FileEntry", "ReadError", "read", "scan"]
+__all__ = ["MAX_BYTES", "MAX_CHARACTERS", "READERS", "ROOT", "FileEntry", "ReadError", "read", "scan"]
 
 ROOT = "."
 """The id under which the folder itself is reported when it cannot be listed."""
 
 MAX_BYTES = 32 * 2**20
-"""Files above this size are skipped: a book is 1 MB of text, so 32 MiB is a log or an accident."""
+"""Larger files are skipped, without being read."""
+
+MAX_CHARACTERS = 8 * 2**20
+"""More text is skipped: a document is ingested as a whole, in about 70 bytes of memory a character."""
 
 Reader = Callable[[bytes], tuple[str, dict[str, Scalar]]]
 
@@ -143,4 +146,6 @@ def read(path: Path, root: Path | None = None, data: bytes | None = None) -> Doc
     text, metadata = reader(data)
     if not text.strip():
         raise ReadError("there is no text in it")
+    if len(text) > MAX_CHARACTERS:
+        raise ReadError(f"{len(text):,} characters of text; the limit is {MAX_CHARACTERS:,}: split it")
     return Document(name, text, {"file_type": path.suffix.lower().lstrip("."), **metadata})

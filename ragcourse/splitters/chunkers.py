@@ -9,7 +9,7 @@ from functools import partial
 from types import BuiltinMethodType, CodeType, FunctionType, MethodType
 
 from ragcourse.documents import content_hash
-from ragcourse.splitters.spans import Span, TokenCounter, pack, sentence_spans, strip_span
+from ragcourse.splitters.spans import Span, TokenCounter, pack, sentence_spans, strip_span, token_spans
 
 Splitter = Callable[[str], Sequence[Span] | Sequence[str]]
 _ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")
@@ -36,8 +36,7 @@ class TokenSplitter(_Chunker):
 
     def __call__(self, text: str) -> list[Span]:
         """The spans of the parts, in order."""
-        counter = TokenCounter(text)
-        return pack(counter.tokens, counter, self.chunk_size, self.chunk_overlap)
+        return pack(token_spans(text), TokenCounter(text), self.chunk_size, self.chunk_overlap)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ragcourse.documents import ROOT_GROUP, Document, Node
+from ragcourse.documents import ROOT_GROUP, Document, Metadata, Node
 from ragcourse.splitters.chunkers import Sentences, SentenceSplitter, Splitter
 from ragcourse.splitters.spans import Span
 
@@ -36,17 +36,21 @@ def cut(document: Document, groups: Sequence[NodeGroup]) -> list[Node]:
     Chunks overlap, so two parents can hold the same sentence: it becomes one node, of the first.
     """
     made: dict[str, list[Node]] = {}
+    metadata = {"title": document.title, **document.metadata}  # one for all nodes
     for group in groups:
         parents = [None] if group.parent == ROOT_GROUP else made[group.parent]
         unique: dict[tuple[int, int] | str, Node] = {}
         for parent in parents:
-            for node in _cut_text(document, parent.text if parent else document.text, group, parent):
+            for node in _cut_text(document, group, parent, metadata):
                 unique.setdefault((node.start, node.end) if node.start >= 0 else node.id, node)
         made[group.name] = list(unique.values())
     return [node for nodes in made.values() for node in nodes]
 
 
-def _cut_text(document: Document, text: str, group: NodeGroup, parent: Node | None) -> Iterator[Node]:
+def _cut_text(
+    document: Document, group: NodeGroup, parent: Node | None, metadata: Metadata
+) -> Iterator[Node]:
+    text = parent.text if parent else document.text
     offset = parent.start if parent else 0
     repeats: dict[str, int] = {}
     try:
@@ -64,7 +68,7 @@ def _cut_text(document: Document, text: str, group: NodeGroup, parent: Node | No
             start=start + offset if placed else -1,
             end=end + offset if placed else -1,
             parent=parent.id if parent else None,
-            metadata={"title": document.title, **document.metadata},
+            metadata=metadata,
             occurrence=0 if placed else repeats[part],
         )
 

@@ -7,6 +7,7 @@ on strings, so that a node knows the place it came from and no text is copied be
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -37,9 +38,9 @@ def count_tokens(text: str) -> int:
     return sum(1 for _ in _TOKEN.finditer(text))
 
 
-def token_spans(text: str) -> list[Span]:
+def token_spans(text: str) -> Iterator[Span]:
     """The spans of all tokens of ``text``."""
-    return [match.span() for match in _TOKEN.finditer(text)]
+    return (match.span() for match in _TOKEN.finditer(text))
 
 
 def sentence_spans(text: str) -> list[Span]:
@@ -121,16 +122,17 @@ class TokenCounter:
     """Counts the tokens of any span of one text in O(log n), after one pass over it."""
 
     def __init__(self, text: str) -> None:
-        self.tokens = token_spans(text)
-        self._starts = [start for start, _ in self.tokens]
+        self._text = text
+        self._starts = array("q", (match.start() for match in _TOKEN.finditer(text)))
 
     def count(self, span: Span) -> int:
         """How many tokens begin in the span."""
         return bisect_left(self._starts, span[1]) - bisect_left(self._starts, span[0])
 
     def within(self, span: Span) -> list[Span]:
-        """The tokens of a span."""
-        return self.tokens[bisect_left(self._starts, span[0]) : bisect_left(self._starts, span[1])]
+        """The spans of the tokens that begin in the span."""
+        starts = self._starts[bisect_left(self._starts, span[0]) : bisect_left(self._starts, span[1])]
+        return [match.span() for start in starts if (match := _TOKEN.match(self._text, start))]
 
 
 def pack(atoms: Iterable[Span], counter: TokenCounter, size: int, overlap: int) -> list[Span]:

@@ -80,7 +80,9 @@ class Store(ABC):
             )
         if not np.isfinite(vectors).all():
             row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
-            raise ValueError(f"the vector of node {nodes[row].id} holds NaN or infinity")
+            raise ValueError(
+                f"the vector of node {nodes[row].id} of {nodes[row].document!r} holds NaN or infinity"
+            )
         if len(unique := {node.id: row for row, node in enumerate(nodes)}) < len(nodes):
             rows = list(unique.values())
             nodes, vectors = [nodes[row] for row in rows], vectors[rows]

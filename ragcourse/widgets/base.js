@@ -29,7 +29,8 @@ const lm = (() => {
   }
 
   function formatTick(value, end, unit) { // all marks of an axis in one unit, without needless zeros
-    const [scale, name] = unit !== "s" || end >= 1 ? [1, unit] : end >= 1e-3 ? [1e3, "ms"] : [1e6, "µs"];
+    const [scale, name] = unit !== "s" || end >= 1 ? [1, unit]
+      : end >= 1e-3 ? [1e3, "ms"] : end >= 1e-6 ? [1e6, "µs"] : [1e9, "ns"];
     return `${Number((value * scale).toPrecision(6))} ${name}`.trim();
   }
 

@@ -1,8 +1,8 @@
 // Four lanes on one clock: each store's stages grow with view.t, its answer is marked when it comes.
-const LANE = 40, THICK = 24, AXIS_SPACE = 52;
+const LANE = 40, THICK = 24, AXIS_SPACE = 52, LEGEND_LINE = 20;
 
-function height(result) {
-  return result.rows.length * LANE + AXIS_SPACE;
+function height(result, view) {
+  return result.rows.length * LANE + AXIS_SPACE + legendPlaces(result, view).lines * LEGEND_LINE;
 }
 
 function draw(g, result, view) {
@@ -20,22 +20,44 @@ function draw(g, result, view) {
     if (row.cold_s !== null) outline(g, view, at(0), y, at(row.cold_s) - at(0), []);
     row.stages.forEach((stage) => {
       const seconds = Math.min(stage.length, view.t - stage.start);
-      if (seconds > 0) segment(g, view, stage, at(stage.start), y, width * seconds / result.end, row.colour);
+      if (seconds > 0) segment(g, view, stage, at(stage.start), y, width * seconds / result.end);
     });
     if (!result.measured) outline(g, view, at(0), y, at(Math.min(view.t, row.answer_s)) - at(0), [4, 3]);
     if (done) flag(g, view, row, at(row.answer_s), y, at(Math.max(row.answer_s, row.cold_s ?? 0)));
   });
   clockHand(g, view, result, at, bottom);
+  legend(g, view, result, bottom + AXIS_SPACE);
 }
 
-function segment(g, view, stage, x, y, width, colour) {
-  g.globalAlpha = stage.shade;
-  g.fillStyle = colour;
+function legendPlaces(result, view) { // left to right, in as many lines as the width asks for
+  const places = [];
+  let x = 0, line = 0;
+  for (const stage of result.legend) {
+    const width = 34 + 7 * stage.name.length;
+    if (x > 0 && x + width > view.width) [x, line] = [0, line + 1];
+    places.push({ stage, x, line });
+    x += width;
+  }
+  return { places, lines: line + 1 };
+}
+
+function legend(g, view, result, top) {
+  legendPlaces(result, view).places.forEach(({ stage, x, line }) => {
+    const y = top + (line + 0.5) * LEGEND_LINE - 3;
+    g.fillStyle = stage.colour;
+    g.fillRect(x, y - 6, 12, 12);
+    g.strokeStyle = view.theme.line; // black and grey on a dark page
+    g.strokeRect(x, y - 6, 12, 12);
+    lm.text(g, view, stage.name, x + 18, y, { size: 12 });
+  });
+}
+
+function segment(g, view, stage, x, y, width) {
+  g.fillStyle = stage.colour;
   g.fillRect(x, y - THICK / 2, Math.max(1.5, width), THICK);
-  g.globalAlpha = 1;
   g.font = `12px ${view.theme.font}`;
   if (g.measureText(stage.name).width + 10 < width) {
-    lm.text(g, view, stage.name, x + width / 2, y, { align: "center", size: 12, colour: "#ffffff" });
+    lm.text(g, view, stage.name, x + width / 2, y, { align: "center", size: 12, colour: stage.ink });
   }
 }
 

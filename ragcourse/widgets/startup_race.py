@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from ragcourse.bench.startup_sizes import SIZES, STAGES, STORES, StartRun, measure_sizes
 from ragcourse.timing import format_seconds
@@ -22,11 +23,21 @@ from ragcourse.widgets.controls import choice, fixed, slider
 STARTS = ("first start (cold)", "second start (warm)")
 NAMES = {"map": "map", "file": "file", "chroma": "Chroma", "milvus": "Milvus Lite"}
 COLOURS = {"map": "#7f7f7f", "file": "#0072b2", "chroma": "#d55e00", "milvus": "#009e73"}
-_SHADES = {"open": 0.55, "split": 0.72, "write": 0.72, "other": 0.55, "first query": 0.55}  # the others: 1
+STAGE_COLOURS = {  # Okabe and Ito's palette: told apart by colour-blind readers, too
+    "open": "#777777",
+    "compare": "#000000",
+    "read": "#56b4e9",
+    "split": "#0072b2",
+    "embed": "#e69f00",
+    "write": "#d55e00",
+    "other": "#cccccc",
+    "first query": "#009e73",
+}
+_DARK_INK = ("read", "embed", "other")  # light colours
 
 
 class StartupRace(CourseWidget):
-    """Bars that grow with the clock, one a store; behind a warm start the cold one stands in outline."""
+    """Bars that grow with the clock, one a store, a colour a stage; a warm start has the cold one's outline."""
 
     title = "Start-up race: from an empty process to the first answer"
     script = Path(__file__).with_suffix(".js")
@@ -53,6 +64,7 @@ class StartupRace(CourseWidget):
         cold = [_interpolate(runs, store, documents, warm=False) for store in stores]
         return {
             "rows": rows,
+            "legend": _legend(rows),
             "measured": measured,
             "end": 1.02 * max(sum(stages.values()) for stages in cold),
             "duration": max(row["answer_s"] for row in rows),
@@ -61,7 +73,7 @@ class StartupRace(CourseWidget):
 
     def paint(self, figure: Figure, result: dict[str, Any]) -> None:
         """The picture of ``startup_race.js`` at the end of the race."""
-        figure.set_size_inches(7.6, 0.9 + 0.5 * len(result["rows"]))
+        figure.set_size_inches(7.6, 1.2 + 0.5 * len(result["rows"]))
         axes = figure.add_subplot()
         for position, row in enumerate(result["rows"]):
             if row["cold_s"] is not None:
@@ -72,14 +84,12 @@ class StartupRace(CourseWidget):
                     stage["length"],
                     left=stage["start"],
                     height=0.62,
-                    color=row["colour"],
-                    alpha=stage["shade"],
+                    color=stage["colour"],
                 )
                 if stage["length"] > 0.09 * result["end"]:
                     middle = stage["start"] + stage["length"] / 2
-                    axes.text(
-                        middle, position, stage["name"], color="white", size=8, ha="center", va="center"
-                    )
+                    style = {"color": stage["ink"], "size": 8, "ha": "center", "va": "center"}
+                    axes.text(middle, position, stage["name"], **style)
             tip = max(row["answer_s"], row["cold_s"] or 0.0)
             axes.annotate(
                 row["note"], (tip, position), (5, 0), textcoords="offset points", va="center", size=9
@@ -89,6 +99,9 @@ class StartupRace(CourseWidget):
         axes.set_xlim(0, 1.16 * result["end"])
         unsure = "" if result["measured"] else " (interpolated between measured sizes)"
         axes.set_xlabel("seconds from the start to the first answer" + unsure, fontsize=9)
+        names = {"loc": "outside upper center", "frameon": False, "fontsize": 8, "ncols": len(STAGE_COLOURS)}
+        patches = [Patch(color=stage["colour"], label=stage["name"]) for stage in result["legend"]]
+        figure.legend(handles=patches, handlelength=1, columnspacing=1.2, **names)
         axes.grid(axis="x", color="#dddddd")
         axes.set_axisbelow(True)
         axes.tick_params(length=0, labelsize=9)
@@ -99,7 +112,7 @@ def _row(runs: Sequence[StartRun], store: str, documents: int, warm: bool) -> di
     stages, began = [], 0.0
     for name, seconds in _interpolate(runs, store, documents, warm=warm).items():
         if seconds > 0:
-            stages.append({"name": name, "start": began, "length": seconds, "shade": _SHADES.get(name, 1.0)})
+            stages.append(_coloured(name) | {"start": began, "length": seconds})
         began += seconds
     cold = sum(_interpolate(runs, store, documents, warm=False).values())
     return {
@@ -124,6 +137,17 @@ def _interpolate(runs: Sequence[StartRun], store: str, documents: int, *, warm: 
     stages = {name: [run.stages[name] for run in mine] for name in (*STAGES, "other")}
     stages["first query"] = [run.first_query_s for run in mine]
     return {name: float(np.interp(documents, sizes, seconds)) for name, seconds in stages.items()}
+
+
+def _coloured(stage: str) -> dict[str, Any]:
+    ink = "#1a1a1a" if stage in _DARK_INK else "#ffffff"
+    return {"name": stage, "colour": STAGE_COLOURS[stage], "ink": ink}
+
+
+def _legend(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The stages that some row has, in the order in which they run."""
+    shown = {stage["name"] for row in rows for stage in row["stages"]}
+    return [_coloured(name) for name in STAGE_COLOURS if name in shown]
 
 
 def _ordinal(place: int) -> str:

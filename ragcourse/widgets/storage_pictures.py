@@ -36,7 +36,7 @@ def draw_starts(
 ) -> Figure:
     """Left: seconds of both starts. Right: the second in % of the first, beside a reference."""
     figure = Figure(figsize=(8.4, 3.0), dpi=110, layout="constrained", facecolor="white")
-    left, right = figure.subplots(1, 2, width_ratios=[1.15, 1])
+    left, right = figure.subplots(1, 2, width_ratios=[1.15, 1], gridspec_kw={"wspace": 0.14})
     stores = [store for store in COLOURS if any(run.store == store for run in runs)]
     for row, store in enumerate(stores):
         cold, warm = (find(runs, store, documents, warm=warm).start_s for warm in (False, True))
@@ -59,7 +59,7 @@ def draw_starts(
         _plain(axes)
         axes.set_yticks(range(len(stores)), [NAMES[store] for store in stores])
         axes.set_ylim(len(stores) - 0.5, -0.6)
-    right.set(xlim=(0, 125), yticklabels=[])
+    right.set(xlim=(0, max(122, right.get_xlim()[1] * 1.15)), xticks=range(0, 101, 20), yticklabels=[])
     left.set_xscale("log")
     left.margins(x=0.15)
     left.xaxis.set_major_formatter(lambda seconds, _: format_seconds(seconds))

@@ -86,6 +86,20 @@ def last_of_a_name(spans: Sequence[Span]) -> tuple[str, float]:
     return name, totals[name] / _whole(spans)
 
 
+def first_span_is_no_parent(spans: Sequence[Span]) -> tuple[str, float]:
+    """``if span.parent:`` leaves out the children of position 0."""
+    _refuse_empty(spans)
+    own = [span.seconds for span in spans]
+    for span in spans:
+        if span.parent:
+            own[span.parent] -= span.seconds
+    totals: Counter[str] = Counter()
+    for span, seconds in zip(spans, own, strict=True):
+        totals[span.name] += seconds  # type: ignore[assignment]
+    name = max(totals, key=totals.__getitem__)
+    return name, totals[name] / sum(own)
+
+
 def children_by_depth(spans: Sequence[Span]) -> tuple[str, float]:
     """Takes every span one level deeper for a child, whoever's it is."""
     _refuse_empty(spans)
@@ -125,6 +139,7 @@ WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "all descendants subtracted": (all_descendants, "a grandchild's time is already inside the child's"),
     "names not added up": (not_added_up, "add their own times by name"),
     "the last span of a name": (last_of_a_name, "add their own times by name"),
+    "position 0 is no parent": (first_span_is_no_parent, "test `is not None`"),
     "children by depth": (children_by_depth, "random traces with several roots"),
     "per cent": (_with(lambda name, share, spans: (name, 100 * share)), "here 1.0"),
     "seconds for the share": (

@@ -38,18 +38,23 @@ class Right:
 
     def _replay(self, data: bytes) -> int:
         at = 0
-        while len(data) - at >= HEAD.size:
-            magic, length, crc = HEAD.unpack_from(data, at)
-            end = at + HEAD.size + length
-            body = data[at + HEAD.size : end]
-            whole = len(body) == length and (magic == b"NOTE" or not self.magic)
-            if not whole or (self.checksum and zlib.crc32(body) != crc):
-                if self.refuses and any(data[end:]):
-                    raise ValueError(f"the log is damaged at byte {at}")
-                break
+        while (body := self._whole(data, at)) is not None:
             self._apply(json.loads(body))
-            at = end
+            at += HEAD.size + len(body)
+        if self.refuses and self._damaged(data, at):
+            raise ValueError(f"the log is damaged at byte {at}")
         return at
+
+    def _damaged(self, data: bytes, at: int) -> bool:
+        return any(self._whole(data, i) is not None for i in range(at + 1, len(data)))
+
+    def _whole(self, data: bytes, at: int) -> bytes | None:
+        if len(data) - at < HEAD.size:
+            return None
+        magic, length, crc = HEAD.unpack_from(data, at)
+        body = data[at + HEAD.size : at + HEAD.size + length]
+        good = (magic == b"NOTE" or not self.magic) and len(body) == length
+        return body if good and (zlib.crc32(body) == crc or not self.checksum) else None
 
     def _apply(self, changes: Changes) -> None:
         for key, text in changes.items():
@@ -140,6 +145,19 @@ class _NoMagic(Right):
 
 class _DropsAllBehindDamage(Right):
     refuses = False
+
+
+class _TrustsTheLength(Right):
+    def _damaged(self, data: bytes, at: int) -> bool:
+        if len(data) - at < HEAD.size:
+            return False
+        _, length, _ = HEAD.unpack_from(data, at)
+        return any(data[at + HEAD.size + length :])
+
+
+class _BadMagicIsTorn(_TrustsTheLength):
+    def _damaged(self, data: bytes, at: int) -> bool:
+        return data[at : at + 4] == b"NOTE" and super()._damaged(data, at)
 
 
 class _RefusesTornTail(Right):
@@ -240,6 +258,8 @@ WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "no checksum": (_NoChecksum, "a checksum over the record"),
     "zeros are a record": (_NoMagic, "crc32(b'') is 0"),
     "drops all behind damage": (_DropsAllBehindDamage, "loses commits in silence"),
+    "trusts a damaged length": (_TrustsTheLength, "the length may itself be damaged"),
+    "a bad magic is torn": (_BadMagicIsTorn, "the length may itself be damaged"),
     "refuses a torn tail": (_RefusesTornTail, "every whole commit, and nothing of the other"),
     "one record a key": (_OneRecordPerKey, "every whole commit, and nothing of the other"),
     "None is a value": (_KeepsNone, "deleting an unknown key"),

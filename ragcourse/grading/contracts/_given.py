@@ -10,9 +10,12 @@ from ragcourse.grading.expect import Mismatch
 
 @contextmanager
 def given(text: str) -> Iterator[None]:
-    """``with given("three functions …"):`` a failed check inside shows ``text`` as what was given."""
+    """``with given("three functions …"):`` what fails or raises inside is shown with this input."""
     try:
         yield
     except Mismatch as failure:
         failure.given = text
+        raise
+    except Exception as error:
+        error.__dict__["failing_input"] = text  # read again by contract.run
         raise

@@ -9,6 +9,7 @@ import numpy as np
 
 from ragcourse.grading.cases import for_each
 from ragcourse.grading.contract import Contract
+from ragcourse.grading.contracts._given import given
 from ragcourse.grading.expect import expect_equal, expect_error
 
 contract = Contract("0.3", task="the speed-up of a whole request when some stages become faster")
@@ -73,22 +74,26 @@ def _several(implementation: Any, rng: np.random.Generator) -> None:
 def _slower(implementation: Any, rng: np.random.Generator) -> None:
     seconds = _budget(rng, 2)
     expected = sum(seconds.values()) / (seconds["embed"] / 0.5 + seconds["search"])
-    expect_equal(implementation(seconds, {"embed": 0.5}), expected, given=(seconds, {"embed": 0.5}))
+    factors = {"embed": 0.5}
+    with given(f"{seconds=}, {factors=}"):
+        expect_equal(implementation(seconds, factors), expected)
 
 
-@contract.check("an infinite factor removes a stage", points=1)
+@contract.check(
+    "an infinite factor removes a stage",
+    points=1,
+    cause="if nothing is left, the speed-up is math.inf, not an error",
+)
 def _removed(implementation: Any, rng: np.random.Generator) -> None:
     seconds = _budget(rng, 3)
     rest = seconds["embed"] + seconds["rerank"]
     factors = {"search": math.inf}
-    expect_equal(implementation(seconds, factors), sum(seconds.values()) / rest, given=(seconds, factors))
-    everything = dict.fromkeys(seconds, math.inf)
-    expect_equal(
-        implementation(seconds, everything),
-        math.inf,
-        given=(seconds, everything),
-        cause="nothing is left: the speed-up is math.inf, not an error",
-    )
+    with given(f"{seconds=}, {factors=}"):
+        expect_equal(implementation(seconds, factors), sum(seconds.values()) / rest)
+    factors = dict.fromkeys(seconds, math.inf)
+    with given(f"{seconds=}, {factors=}"):
+        cause = "nothing is left: the speed-up is math.inf, not an error"
+        expect_equal(implementation(seconds, factors), math.inf, cause=cause)
 
 
 @contract.check("a stage that does not exist, or a factor of 0 or less, is refused", points=1)
@@ -116,7 +121,8 @@ def _bad_input(implementation: Any, rng: np.random.Generator) -> None:
 @inverse.check("the whole as it is needs a factor of 1", points=1)
 def _as_it_is(implementation: Any, rng: np.random.Generator) -> None:
     seconds = _budget(rng, 3)
-    expect_equal(implementation(seconds, "search", 1.0), 1.0, given=(seconds, "search", 1.0), rel=1e-6)
+    with given(f"{seconds=}, stage='search', target=1.0"):
+        expect_equal(implementation(seconds, "search", 1.0), 1.0, rel=1e-6)
 
 
 @inverse.check("the factor that reaches the target", points=2)
@@ -125,13 +131,9 @@ def _reaches(implementation: Any, rng: np.random.Generator) -> None:
         seconds, stage, factor = case
         total = sum(seconds.values())
         target = total / (total - seconds[stage] + seconds[stage] / factor)
-        expect_equal(
-            implementation(seconds, stage, target),
-            factor,
-            given=(seconds, stage, target),
-            cause="the target fixes the new total; what the others leave of it is this stage's new time",
-            rel=1e-6,
-        )
+        cause = "the target fixes the new total; what the others leave of it is this stage's new time"
+        with given(f"{seconds=}, {stage=}, {target=}"):
+            expect_equal(implementation(seconds, stage, target), factor, cause=cause, rel=1e-6)
 
     cases = [
         (_budget(rng, size), _STAGES[int(rng.integers(0, size))], float(rng.integers(2, 20)))
@@ -140,16 +142,17 @@ def _reaches(implementation: Any, rng: np.random.Generator) -> None:
     for_each(cases, test)
 
 
-@inverse.check("a target only reached by removing the stage needs an infinite factor", points=1)
+@inverse.check(
+    "a target only reached by removing the stage needs an infinite factor",
+    points=1,
+    cause="the other stages alone take exactly the time allowed: is there a division by zero?",
+)
 def _boundary(implementation: Any, rng: np.random.Generator) -> None:
     rest, times = float(rng.integers(1, 30)), int(rng.choice([2, 4, 8]))
     seconds = {"embed": rest, "search": rest * (times - 1)}
-    expect_equal(
-        implementation(seconds, "search", float(times)),
-        math.inf,
-        given=(seconds, "search", float(times)),
-        cause="the other stages alone take exactly the time allowed: math.inf, not None and not an error",
-    )
+    cause = "the other stages alone take exactly the time allowed: math.inf, not None and not an error"
+    with given(f"{seconds=}, stage='search', target={float(times)}"):
+        expect_equal(implementation(seconds, "search", float(times)), math.inf, cause=cause)
 
 
 @inverse.check("a target out of reach gives None", points=2)

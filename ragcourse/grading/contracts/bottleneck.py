@@ -102,7 +102,11 @@ def _single(implementation: Any, rng: np.random.Generator) -> None:
 def _child(implementation: Any, rng: np.random.Generator) -> None:
     own, inner = int(rng.integers(1, 9)), int(rng.integers(20, 90))
     roots = [Stage("request", own, [Stage("search", inner), Stage("generate", own)])]
-    _check(implementation, roots, "own time = seconds of the span − seconds of the spans whose parent it is")
+    cause = (
+        "own time = seconds of the span − seconds of the spans whose parent it is; "
+        "position 0 is a parent too, so test `is not None`"
+    )
+    _check(implementation, roots, cause)
 
 
 @contract.check("a parent can be the bottleneck", points=1)

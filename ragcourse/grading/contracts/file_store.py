@@ -102,7 +102,7 @@ def _expect_one_of(got: object, states: list[State], given: object) -> None:
     found = plain(got)
     if all(difference(found, state) is not None for state in states):
         raise Mismatch(
-            "this is the state after no commit",
+            "this matches no state that may be left here",
             given=given if isinstance(given, str) else show(given),
             expected=show(states[0]),
             got=show(found),
@@ -325,6 +325,33 @@ def damaged(implementation: Any, rng: np.random.Generator) -> None:
             expect_error(
                 ValueError,
                 reopen,
-                given=f"one bit changed in commit {victim + 1} of 4",
+                given=f"one bit changed in commit {victim + 1} of 4: byte {at} of {len(data)}",
                 cause="a crash tears only the end; to drop what follows damage loses commits in silence",
             )
+
+
+@contract.check("a flipped bit in a record's head loses no commit behind it", points=2)
+def damaged_head(implementation: Any, rng: np.random.Generator) -> None:
+    with _folder() as folder:
+        data, ends, states = _history(implementation, folder, _batches(rng, 4))
+
+        def test(flip: tuple[int, int]) -> None:
+            at, bit = flip
+            damaged = data[:at] + bytes([data[at] ^ (1 << bit)]) + data[at + 1 :]
+            try:
+                with _opened(implementation, folder / "head.log", damaged) as store:
+                    got = plain(store.items())
+            except ValueError:
+                return
+            commit = 1 + bisect_right(ends, at)
+            if difference(got, states[-1]) is not None:
+                raise Mismatch(
+                    "commits were dropped, and nobody was told",
+                    given=f"bit {bit} of byte {at} changed, in commit {commit} of 4 (they end at {ends})",
+                    expected=f"a ValueError, or {show(states[-1])}",
+                    got=show(got),
+                    cause="the length may itself be damaged: is there a whole record behind the bad one?",
+                )
+
+        starts = [0, ends[0]]
+        for_each([(start + i, bit) for start in starts for i in range(12) for bit in range(8)], test)

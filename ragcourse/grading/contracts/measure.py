@@ -54,7 +54,8 @@ def _names(count: int) -> list[str]:
 def _rounds(implementation: Any, count: int, repeats: int, warmup: int) -> list[list[str]]:
     """The timed calls, cut into rounds of one call a candidate."""
     names = _names(count)
-    machine, _ = _run(implementation, {name: lambda own, all_: 100 for name in names}, repeats, warmup)
+    with given(f"{count} candidates, {repeats=}, {warmup=}"):
+        machine, _ = _run(implementation, {name: lambda own, all_: 100 for name in names}, repeats, warmup)
     timed = machine.calls[count * warmup :]
     return [timed[start : start + count] for start in range(0, len(timed), count)]
 
@@ -78,11 +79,10 @@ def _one_call(implementation: Any, rng: np.random.Generator) -> None:
 def _call_counts(implementation: Any, rng: np.random.Generator) -> None:
     def test(case: tuple[int, int, int]) -> None:
         count, repeats, warmup = case
-        machine, _ = _run(
-            implementation, {name: lambda own, all_: 100 for name in _names(count)}, repeats, warmup
-        )
-        got = {name: machine.calls.count(name) for name in _names(count)}
+        costs: dict[str, Cost] = {name: lambda own, all_: 100 for name in _names(count)}
         with given(f"{count} candidates, {repeats=}, {warmup=}"):
+            machine, _ = _run(implementation, costs, repeats, warmup)
+            got = {name: machine.calls.count(name) for name in _names(count)}
             expect_equal(got, dict.fromkeys(_names(count), warmup + repeats))
 
     for_each([(n, int(rng.integers(1, 9)), int(rng.integers(0, 5))) for n in (1, 2, 3, 4)], test)
@@ -100,9 +100,9 @@ def _warmup_untimed(implementation: Any, rng: np.random.Generator) -> None:
     def cost(own: int, all_: int) -> int:
         return cold if own < slow_calls else warm
 
-    _, got = _run(implementation, {"a": cost, "b": cost}, 3, slow_calls)
     calls = f"the first {slow_calls} calls of a and of b take {cold} ns, later ones {warm} ns"
     with given(f"{calls}; warmup={slow_calls}, repeats=3"):
+        _, got = _run(implementation, {"a": cost, "b": cost}, 3, slow_calls)
         expect_equal(got, {"a": warm, "b": warm})
 
 
@@ -110,11 +110,11 @@ def _warmup_untimed(implementation: Any, rng: np.random.Generator) -> None:
 def _median(implementation: Any, rng: np.random.Generator) -> None:
     def test(samples: list[int]) -> None:
         expected = statistics.median(samples)
-        _, got = _run(implementation, {"a": lambda own, all_: samples[own]}, len(samples), 0)
         cause = (
             "sort the samples, take the middle one; of an even number, half-way between the two in the middle"
         )
         with given(f"one candidate whose calls take {samples} ns, in this order"):
+            _, got = _run(implementation, {"a": lambda own, all_: samples[own]}, len(samples), 0)
             expect_equal(got, {"a": expected}, cause=cause)
 
     odd, even = (rng.permutation(rng.integers(100, 200, size=n)).tolist() for n in (5, 6))
@@ -155,11 +155,11 @@ def _drift(implementation: Any, rng: np.random.Generator) -> None:
             name: lambda own, all_, base=base, slope=slope: base + slope * all_  # type: ignore[misc]
             for name in _names(count)
         }
-        _, got = _run(implementation, costs, 12 * count, 2)
-        medians = [got[name] for name in _names(count)]
         with given(
             f"{count} functions that do the same; each call takes {slope} ns longer than the one before"
         ):
+            _, got = _run(implementation, costs, 12 * count, 2)
+            medians = [got[name] for name in _names(count)]
             fair = bool(max(medians) <= 1.02 * min(medians))
             expect_true(fair, "functions that do the same should get medians within 2 %", got=got)
 
