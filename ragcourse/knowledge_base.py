@@ -7,6 +7,8 @@ The order of the writes that makes a change atomic is described in ``manifest``.
 
 from __future__ import annotations
 
+import inspect
+import re
 import shutil
 import sqlite3
 import threading
@@ -25,7 +27,7 @@ from ragcourse.documents import ROOT_GROUP, Hit, Metadata, Node, check_metadata,
 from ragcourse.embedders import Embedder, StaticEmbedder
 from ragcourse.folder_diff import FolderDiff, compare
 from ragcourse.indexes import Index
-from ragcourse.library import Library, LibraryError, LibraryLocked
+from ragcourse.library import Library, LibraryError, LibraryLocked, acquire
 from ragcourse.manifest import Change, FileRecord
 from ragcourse.progress import Progress
 from ragcourse.readers import READERS, FileEntry, ReadError, read, scan
@@ -37,6 +39,7 @@ from ragcourse.stores import (
     StoreError,
     Vectors,
     Where,
+    erase_store,
     make_store,
     parse_conf,
 )
@@ -132,12 +135,11 @@ class KnowledgeBase:
         self._live: dict[str, tuple[str, Index | StoreIndex]] = {}
         self._library: Library | None = None
         self._starting = threading.Lock()
+        self._in_step = True  # do the indexes hold what the library holds?
         for name in groups:
             self.search_group(name)
         for name, index in dict((store_conf or {}).get("indices") or {}).items():
-            conf = {"type" if key == "backend" else key: value for key, value in index.items()}
-            parse_conf(conf)
-            self.register_index(name, self._store_index, name, conf)
+            self._register_store_index(name, index)
 
     # ---- what the library is made of: said before start() ----
 
@@ -152,6 +154,18 @@ class KnowledgeBase:
             raise ValueError(
                 f"group {name!r}: transform is a {type(transform).__name__}, not a function of a text"
             )
+        if not re.fullmatch(r"[A-Za-z0-9_]{0,63}[A-Za-z0-9]", name) or name == ROOT_GROUP:
+            raise ValueError(
+                f"{name!r} cannot name a group: use letters, digits and underscores, at most 64, a letter "
+                f"or digit at the end, and not {ROOT_GROUP!r}, which is the whole text"
+            )
+        ancestor: str | None = parent
+        while ancestor in self._groups:
+            if ancestor == name:
+                raise ValueError(
+                    f"group {name!r} would be cut from its own nodes: its parent {parent!r} comes from it"
+                )
+            ancestor = self._groups[ancestor].parent
         self._groups[name] = NodeGroup(name, transform, parent)
         self.search_group(name)
 
@@ -181,9 +195,26 @@ class KnowledgeBase:
         if self._library is not None:
             raise LibraryError(f"{what} changes what the library is made of: call it before start()")
 
+    def _register_store_index(self, name: str, index: Any) -> None:
+        where = f'store_conf["indices"][{name!r}]'
+        if not isinstance(index, Mapping) or "backend" not in index:
+            raise ValueError(f'{where} is {index!r}; it takes {{"backend": …, "kwargs": {{…}}}}')
+        conf = {"type" if key == "backend" else key: value for key, value in index.items()}
+        try:
+            parse_conf(conf)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+        self.register_index(name, self._store_index, name, conf)
+
     def _store_index(self, name: str, conf: Mapping[str, Any]) -> StoreIndex:
-        store = make_store(conf, self.embedder.dim, f"index_{name}")
-        return StoreIndex(store, self.embedder)
+        store_class, kwargs = parse_conf(conf)
+        with ExitStack() as opened:
+            if home := store_class.home(**kwargs):
+                opened.callback(acquire(home.with_name(f"{home.name}.{name}")).release)
+            erase_store(conf, f"index_{name}")
+            store = make_store(conf, self.embedder.dim, f"index_{name}")
+            opened.callback(store.close)
+            return StoreIndex(store, self.embedder, opened.pop_all())
 
     @property
     def group(self) -> str:
@@ -205,8 +236,9 @@ class KnowledgeBase:
         Files that cannot be read are reported and skipped. ``rebuild`` throws the library away
         first. Raises ``FileNotFoundError`` for a missing folder, ``LibraryLocked`` if it is open
         elsewhere, ``LibraryError`` if it was written with another embedder (nothing is changed
-        then) or the store fails (nothing that was committed is lost). A library that is open already
-        is brought up to date and answers meanwhile; of two threads that start it one waits.
+        then), the folder holds none of its documents any more, or the store fails (nothing that was
+        committed is lost). A library that is open already is brought up to date and answers
+        meanwhile; of two threads that start it one waits.
         """
         with self._starting:
             return self._start(progress, rebuild)
@@ -215,10 +247,11 @@ class KnowledgeBase:
         begin = time.perf_counter()
         report = StartReport()
         entries = list(scan(self.folder))
+        serving = self._library is not None and not rebuild
         try:
             with span("open"):
                 if rebuild:
-                    self.close()
+                    self._close()
                 if self._library is None:
                     self._library = self._open(rebuild)
                     report.recovered = self._library.recovered
@@ -226,23 +259,28 @@ class KnowledgeBase:
             self._update(library, entries, report, progress)
             self._fill_indexes(library)
         except (DamagedError, MismatchError) as error:
-            self.close()
+            self._close()
             raise LibraryError(f"{error}. start(rebuild=True) builds the library again") from error
         except (StoreError, sqlite3.Error) as error:
-            self.close()
+            self._close()
             raise LibraryError(
                 f"the library could not be written: {error}. All that was committed before is safe; mend "
                 f"the cause (a full disk? {_free(self._home)}) and start again"
             ) from error
         except BaseException:
-            self.close()
+            if not (serving and self._in_step):
+                self._close()
             raise
         report.nodes = library.manifest.counts()
         report.seconds = time.perf_counter() - begin
         return report
 
     def close(self) -> None:
-        """Release stores, manifest and lock; ``start`` opens them again."""
+        """Release stores, manifest and lock; ``start`` opens them again. Waits for a start that runs."""
+        with self._starting:
+            self._close()
+
+    def _close(self) -> None:
         with ExitStack() as closing:
             if self._library is not None:
                 closing.callback(self._library.close)
@@ -279,7 +317,12 @@ class KnowledgeBase:
         with span("compare"):
             diff = compare(entries, manifest.files(), recheck=recut)
         report.unchanged = [record.id for record in diff.unchanged if not record.problem]
-        report.removed, report.skipped = diff.removed, diff.skipped
+        report.removed, report.skipped = list(diff.removed), diff.skipped
+        if diff.removed and not (diff.unchanged or diff.added or diff.changed):
+            raise LibraryError(
+                f"the folder {self.folder} holds none of the {len(diff.removed)} documents of this library: "
+                "is it the right one, and is its drive there? start(rebuild=True) empties the library"
+            )
         if recut:  # until every document is cut anew, the library has no one recipe
             manifest.set_meta({"groups": ""})
         if diff.touched:
@@ -293,17 +336,19 @@ class KnowledgeBase:
 
     def _recipe(self) -> str:
         """Changes when the same files would give other nodes: another reader, splitter or release."""
-        readers = [(ending, fingerprint(reader)) for ending, reader in sorted(READERS.items())]
+        readers = [(ending, fingerprint(inspect.unwrap(made))) for ending, made in sorted(READERS.items())]
         groups = [(group.name, group.parent, fingerprint(group.transform)) for group in self._chain()]
         return content_hash(__version__, repr(readers), repr(groups), repr(sorted(self._searched)))
 
     def _apply(self, library: Library, changes: Sequence[Change]) -> None:
         by_id = {node.id: node for change in changes for node in change.nodes}
         fresh, vectors, superseded = library.apply(changes, lambda nodes: self._embed(nodes, by_id))
+        self._in_step = False
         for group, index in self._live.values():
             index.remove([node_id for node_id, name in superseded.items() if name == group])
             if rows := [row for row, node in enumerate(fresh) if node.group == group]:
                 _feed(index, [fresh[row] for row in rows], vectors[rows])
+        self._in_step = True
 
     def _embed(self, nodes: Sequence[Node], by_id: Mapping[str, Node]) -> Vectors:
         vectors = self.embedder.embed([self._embed_text(node) for node in nodes])  # (n, dim)
@@ -350,6 +395,8 @@ class KnowledgeBase:
                 change = self._change(entry, data, seen_ns, chain)
                 if change.file and change.file.problem:
                     report.skipped.append((entry.id, change.file.problem))
+                    if entry.id not in added:
+                        report.removed.append(entry.id)  # what it held before is no longer in the folder
                 else:
                     (report.added if entry.id in added else report.changed).append(entry.id)
                 batch.append(change)

@@ -63,7 +63,7 @@ class Library:
 
     def _open(self, opened: ExitStack, home: Path | None, settings: Mapping[str, str], rebuild: bool) -> None:
         if home:
-            opened.callback(_acquire(home).release)
+            opened.callback(acquire(home).release)
         self.manifest = _open_manifest(home and home.with_name(home.name + ".sqlite"), rebuild)
         opened.callback(self.manifest.close)
         if rebuild:
@@ -184,7 +184,7 @@ def _open_manifest(path: Path | None, rebuild: bool) -> Manifest:
     return Manifest(path)
 
 
-def _acquire(home: Path) -> FileLock:
+def acquire(home: Path) -> FileLock:
     """Lock the library before its database is opened: two engines in one folder destroy it."""
     home.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(home.with_name(home.name + ".lock"), thread_local=False)  # any thread may close it

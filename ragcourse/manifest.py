@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -82,6 +82,7 @@ class Manifest:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._mutex = threading.RLock()
+        self._fields: frozenset[str] | None = None  # until the next change
         self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         try:
             self._prepare(path)
@@ -105,12 +106,14 @@ class Manifest:
             raise DamagedError(f"the manifest {path} has version {version}, this ragcourse knows {_VERSION}")
 
     def close(self) -> None:
-        """Release the database file."""
-        self._db.close()
+        """Release the database file, after whatever another thread is doing with it."""
+        with self._mutex:
+            self._db.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._mutex:
+            self._fields = None
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -145,9 +148,13 @@ class Manifest:
         with self._transaction() as db:
             _put_files(db, records)
 
-    def fields(self) -> set[str]:
+    def fields(self) -> Set[str]:
         """The metadata fields that any document has."""
-        return {row[0] for row in self._rows("SELECT DISTINCT key FROM files, json_each(files.metadata)")}
+        with self._mutex:
+            if self._fields is None:
+                rows = self._db.execute("SELECT DISTINCT key FROM files, json_each(files.metadata)")
+                self._fields = frozenset(row[0] for row in rows)
+            return self._fields
 
     def counts(self, *, stored: bool = False) -> dict[str, int]:
         """Group → number of committed nodes; ``stored``: only of groups that are in a store."""

@@ -513,7 +513,7 @@ def test_a_store_that_was_deleted_is_filled_again(
     assert started()[1].warm
 
 
-@pytest.mark.parametrize("name", ["sentence.log", "library.sqlite"])
+@pytest.mark.parametrize("name", ["sentence.log", "file.library.sqlite"])
 def test_damage_is_refused_and_a_rebuild_mends_it(
     name: str, docs: Path, tmp_path: Path, embedder: Counting
 ) -> None:
@@ -675,7 +675,7 @@ def test_the_form_of_the_reference_texts(kind: str, docs: Path, tmp_path: Path, 
 def test_a_wrong_index_configuration_is_refused_at_once(docs: Path, embedder: Counting) -> None:
     for index, message in (
         ({"backend": "redis"}, "it is one of"),
-        ({"kwargs": {}}, "is None"),
+        ({"kwargs": {}}, "it takes"),
         ({"backend": "map", "kwarg": {}}, "no field 'kwarg'"),
     ):
         with pytest.raises(ValueError, match=message):

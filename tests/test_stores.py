@@ -395,7 +395,7 @@ def test_bad_arguments_are_refused_and_change_nothing(kind: str, opened: Open) -
     store.add(nodes, vectors)
     wrong = np.where(np.arange(DIM) == 4, np.nan, vectors[0]).astype(np.float32)
     for bad in (wrong, np.full(DIM, np.inf, np.float32)):
-        with pytest.raises(ValueError, match="id-0001 of .* holds NaN or infinity"):
+        with pytest.raises(ValueError, match=r"id-0001 of .* holds NaN or infinity"):
             store.add(nodes, np.stack([vectors[0], bad, vectors[2]]))
         with pytest.raises(ValueError, match="NaN or infinity"):
             store.search(bad, 3)

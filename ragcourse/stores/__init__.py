@@ -57,6 +57,8 @@ def erase_store(store_conf: Mapping[str, Any] | None, name: str) -> None:
 
 def parse_conf(store_conf: Mapping[str, Any] | None) -> tuple[type[Store], dict[str, Any]]:
     """The class and the arguments that ``store_conf`` names, checked but not yet used."""
+    if store_conf is not None and not isinstance(store_conf, Mapping):
+        raise ValueError(f'store_conf is {store_conf!r}; it takes {{"type": …, "kwargs": {{…}}}}')
     conf = dict(store_conf or {"type": "map"})
     kind, kwargs = conf.pop("type", None), dict(conf.pop("kwargs", None) or {})
     conf.pop("indices", None)  # the reference form's place for vector indexes beside the store

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 
 from ragcourse.documents import Hit, Node
 from ragcourse.embedders import Embedder
@@ -13,11 +14,11 @@ class StoreIndex:
     """Nodes of one group in a store of another type.
 
     It is filled anew at each start, since the library that it indexes may have changed without it.
+    ``opened`` closes what was opened for it.
     """
 
-    def __init__(self, store: Store, embedder: Embedder) -> None:
-        self._store, self._embedder = store, embedder
-        store.delete(store.ids())
+    def __init__(self, store: Store, embedder: Embedder, opened: ExitStack) -> None:
+        self._store, self._embedder, self._opened = store, embedder, opened
 
     def add(self, nodes: Sequence[Node], vectors: Vectors) -> None:
         """Take in nodes with the vectors (len(nodes), dim) that the library has of them."""
@@ -32,4 +33,4 @@ class StoreIndex:
         return self._store.search(self._embedder.embed([query])[0], k)
 
     def close(self) -> None:
-        self._store.close()
+        self._opened.close()

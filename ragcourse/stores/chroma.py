@@ -58,7 +58,7 @@ class ChromaStore(Store):
 
     @classmethod
     def home(cls, **kwargs: Any) -> Path | None:
-        return Path(kwargs["dir"]) / "library"
+        return Path(kwargs["dir"]) / "chroma.library"
 
     def _add(self, nodes: Sequence[Node], vectors: Vectors) -> None:
         for start in range(0, len(nodes), self._batch):

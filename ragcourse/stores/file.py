@@ -62,7 +62,7 @@ class FileStore(MapStore):
 
     @classmethod
     def home(cls, **kwargs: Any) -> Path | None:
-        return Path(kwargs["dir"]) / "library"
+        return Path(kwargs["dir"]) / "file.library"
 
     def _add(self, nodes: Sequence[Node], vectors: Vectors) -> None:
         with self._lock:

@@ -46,10 +46,16 @@ class MilvusStore(Store):
         dim: int,
         uri: str | Path,
         name: str = "nodes",
-        index_kwargs: dict[str, Any] | None = None,
+        index_kwargs: dict[str, Any] | list[dict[str, Any]] | None = None,
         token: str = "",
     ) -> None:
         super().__init__(dim, name)
+        if isinstance(index_kwargs, list):  # the reference form for several embedders
+            if len(index_kwargs) != 1:
+                raise ValueError(
+                    f"index_kwargs lists {len(index_kwargs)} indexes; this library has one vector a node"
+                )
+            index_kwargs = index_kwargs[0]
         index = {"index_type": "FLAT", "metric_type": "COSINE", "params": {}, **(index_kwargs or {})}
         if unknown := set(index) - {"index_type", "metric_type", "params", "embed_key"}:
             raise ValueError(

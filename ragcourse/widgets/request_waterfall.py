@@ -104,7 +104,7 @@ class RequestWaterfall(CourseWidget):
             draw(position, row, WORST if row["worst"] else AFTER)
             axes.annotate(
                 row["note"],
-                (1.17, position),
+                (1.19, position),
                 xycoords=("axes fraction", "data"),
                 ha="right",
                 va="center",

@@ -37,7 +37,7 @@ _DARK_INK = ("read", "embed", "other")  # light colours
 
 
 class StartupRace(CourseWidget):
-    """Bars that grow with the clock, one a store, a colour a stage; a warm start has the cold one's outline."""
+    """Bars that grow with the clock, one a store, a colour a stage; a warm one stands before the cold one."""
 
     title = "Start-up race: from an empty process to the first answer"
     script = Path(__file__).with_suffix(".js")
@@ -99,9 +99,16 @@ class StartupRace(CourseWidget):
         axes.set_xlim(0, 1.16 * result["end"])
         unsure = "" if result["measured"] else " (interpolated between measured sizes)"
         axes.set_xlabel("seconds from the start to the first answer" + unsure, fontsize=9)
-        names = {"loc": "outside upper center", "frameon": False, "fontsize": 8, "ncols": len(STAGE_COLOURS)}
         patches = [Patch(color=stage["colour"], label=stage["name"]) for stage in result["legend"]]
-        figure.legend(handles=patches, handlelength=1, columnspacing=1.2, **names)
+        figure.legend(
+            handles=patches,
+            loc="outside upper center",
+            ncols=len(patches),
+            frameon=False,
+            fontsize=8,
+            handlelength=1,
+            columnspacing=1.2,
+        )
         axes.grid(axis="x", color="#dddddd")
         axes.set_axisbelow(True)
         axes.tick_params(length=0, labelsize=9)

@@ -51,9 +51,17 @@ class _World:
         lines = []
         for name in sorted(self.files.keys() | self.records.keys()):
             recorded = _relative(self.records[name]["stamp"]) if name in self.records else "nothing"
-            now = _relative(self.files[name].stamp) if name in self.files else "no such file"
-            lines.append(f"{name}: recorded {recorded}; now {'the same' if now == recorded else now}")
+            lines.append(f"{name}: recorded {recorded}; now {self._now(name)}")
         return "\n".join([*lines, "(stamp: size, modified, changed; times relative to seen_ns)"])
+
+    def _now(self, name: str) -> str:
+        if name not in self.files:
+            return "no such file"
+        file, record = self.files[name], self.records.get(name)
+        if record is None:
+            return _relative(file.stamp)
+        stamp = "the same stamp" if file.stamp == record["stamp"] else _relative(file.stamp)
+        return f"{stamp}, {'the same' if content_hash(file.data) == record['hash'] else 'other'} bytes"
 
     def manifest(self, splitter: str = "sentences", embedder: str = "static") -> dict[str, Any]:
         return {"splitter": splitter, "embedder": embedder, "files": self.records}
