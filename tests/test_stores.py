@@ -6,6 +6,7 @@ import itertools
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from ragcourse.documents import Node, check_metadata
-from ragcourse.stores import Store, StoreError, make_store, parse_conf
+from ragcourse.stores import MilvusStore, Store, StoreError, make_store, parse_conf
 from ragcourse.stores.base import NODE_FIELDS
 
 DIM = 16
@@ -557,3 +558,20 @@ def test_a_group_name_never_becomes_a_path(name: str, tmp_path: Path) -> None:
 def test_no_configuration_means_memory() -> None:
     assert parse_conf(None)[0].kind == "map"
     assert make_store(None, DIM).count() == 0
+
+
+@pytest.mark.parametrize("keep", [0, 100])
+def test_milvus_builds_a_torn_index_again(tmp_path: Path, keep: int) -> None:
+    uri = tmp_path / "torn.db"
+    vectors = np.eye(DIM, dtype=np.float32)
+    nodes = [Node.make(f"text {row}", document="a.md", group="sentence") for row in range(DIM)]
+    with closing(MilvusStore(DIM, uri)) as store:
+        store.add(nodes, vectors)
+        store.flush()
+    index_files = list(uri.glob("collections/*/partitions/*/indexes/*"))
+    assert index_files
+    for file in index_files:
+        file.write_bytes(file.read_bytes()[:keep])
+    with closing(MilvusStore(DIM, uri)) as store:
+        assert store.ids() == {node.id for node in nodes}
+        assert [store.search(vector, 1)[0].node for vector in vectors] == nodes

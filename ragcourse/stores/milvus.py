@@ -79,10 +79,23 @@ class MilvusStore(Store):
     def _open(self, index: dict[str, Any]) -> None:
         if self._client.has_collection(self._name) and self._client.list_indexes(self._name):
             self._check(index)
-            self._client.load_collection(self._name)
+            self._load()
         else:
             _drop(self._client, self._uri, self._name)  # no index, so no node: killed while making it
             self._create(index)
+
+    def _load(self) -> None:
+        from pymilvus import MilvusException
+
+        try:
+            self._client.load_collection(self._name)
+        except MilvusException:
+            if _is_remote(self._uri):
+                raise
+            # Milvus Lite writes an index in place, so that a kill leaves a torn one; a missing one it builds
+            for file in Path(self._uri).glob(f"collections/{self._name}/partitions/*/indexes/*"):
+                file.unlink()
+            self._client.load_collection(self._name)
 
     @classmethod
     def home(cls, **kwargs: Any) -> Path | None:
