@@ -47,8 +47,9 @@ def preloaded() -> None:
 
 
 def write_document(folder: Path, name: str, topic: int) -> None:
+    rng = random.Random(topic)
     sentences = (
-        f"Sentence {i} of topic {topic} says that word{topic * i} comes after word{topic + i} here."
+        f"Sentence {i} has {' '.join(f'word{rng.randrange(500)}' for _ in range(9))}."
         for i in range(3 + topic % 3)
     )
     (folder / name).write_text(f"# Topic {topic}\n\n" + " ".join(sentences))
