@@ -115,9 +115,9 @@ class Library:
             store.flush()
             self.manifest.forget(self.manifest.documents_of(sorted(known.keys() - held)))
         left = self.manifest.pending()
-        groups = self.stores.keys() & set(left.values())
-        held = {node_id for name in groups for node_id in self.stores[name].ids()}
-        self._purge({node_id: group for node_id, group in left.items() if group not in self.stores})
+        resumed = {name for name, store in self.stores.items() if store.resumes and name in left.values()}
+        self._purge({node_id: group for node_id, group in left.items() if group not in resumed})
+        held = {node_id for name in resumed for node_id in self.stores[name].ids()}
         self._left = {node_id: group for node_id, group in left.items() if node_id in held}
         self.manifest.settle(left.keys() - self._left.keys())
         self._hidden = set(self._left)
@@ -131,8 +131,9 @@ class Library:
         Only nodes that the stores lack are embedded and added. Returns these, their vectors (n, dim),
         and the superseded nodes as id → group.
 
-        To delete and add one id again would do, but an HNSW graph suffers from it: after a crash in
-        its first batch Chroma did not find 7 of 3,457 passages by their own vectors.
+        What an interrupted change left is not deleted and added again where the store ``resumes``: an
+        HNSW graph suffers from that. After a crash in its first batch Chroma once did not find 7 of
+        3,457 passages by their own vectors.
         """
         held = {
             node_id for change in changes for node_id in self.manifest.stored_ids(document=change.document)
