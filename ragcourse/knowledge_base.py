@@ -62,7 +62,7 @@ class StartReport:
     removed: list[str] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
-    recovered: int = 0  # nodes that an interrupted change had left behind
+    recovered: int = 0  # nodes of an interrupted change that were cleared away
     nodes: dict[str, int] = field(default_factory=dict)  # group → nodes after the start
     seconds: float = 0.0
 
@@ -268,7 +268,7 @@ class KnowledgeBase:
                 f"the cause (a full disk? {_free(self._home)}) and start again"
             ) from error
         except BaseException:
-            if not (serving and self._in_step and self._library and self._library.whole):
+            if not (serving and self._in_step):
                 self._close()
             raise
         report.nodes = library.manifest.counts()
@@ -331,7 +331,6 @@ class KnowledgeBase:
             self._apply(library, batch)
         if diff.removed:
             self._apply(library, [Change(name, None, ()) for name in diff.removed])
-        library.tidy()
         if recut and not diff.unchanged and not diff.unread:  # else some were not within reach to be cut
             manifest.set_meta({"groups": recipe})
 

@@ -33,8 +33,7 @@ class Library:
 
     ``settings`` (fingerprint and dimension of the embedder) must be those under which the library
     was written; ``rebuild`` deletes it first. ``home`` is None for a library in memory.
-    ``recovered`` counts the nodes that an interrupted change left behind. They stay hidden until
-    ``apply`` needs them again, which after a crash it mostly does, or ``tidy`` deletes them.
+    ``recovered`` counts the nodes of an interrupted change that opening cleared away.
     Raises ``LibraryLocked``, and ``LibraryError`` for other settings or a place that cannot be used.
     """
 
@@ -54,8 +53,6 @@ class Library:
         # In a store, but not (or no longer) committed. Never changed, but replaced by another object
         # at every step of a change: a search that finds the same one before and after saw one state.
         self._hidden: Set[str] = set()
-        self._left: dict[str, str] = {}  # what an interrupted change left in a store, id → group
-        self.whole = True  # False once a change was interrupted: only opening anew tells what it left
         with ExitStack() as opened:
             try:
                 self._open(opened, home, settings, rebuild)
@@ -100,27 +97,22 @@ class Library:
         self.manifest.reset()
 
     def _recover(self) -> int:
-        """Find what an interrupted change left and what a store has lost; returns the number of the former.
+        """Clear away what an interrupted change left, and find what a store has lost.
 
-        Documents with lost nodes are forgotten, so that the next comparison with the folder brings
-        them back; what a store still has of them is then left, too.
+        Returns the number of nodes cleared away. Documents with lost nodes are forgotten, so that
+        the next comparison with the folder brings them back.
         """
         pending = self.manifest.pending()
         counts = self.manifest.counts(stored=True)
+        self._purge(pending)
         for name, store in self.stores.items():
-            if name not in pending.values() and store.count() == counts.get(name, 0):
+            if store.count() == counts.get(name, 0):
                 continue
             held, known = store.ids(), self.manifest.stored_ids(group=name)
-            store.delete(held - known.keys() - pending.keys())
+            store.delete(held - known.keys())
             store.flush()
             self.manifest.forget(self.manifest.documents_of(sorted(known.keys() - held)))
-        left = self.manifest.pending()
-        resumed = {name for name, store in self.stores.items() if store.resumes and name in left.values()}
-        self._purge({node_id: group for node_id, group in left.items() if group not in resumed})
-        held = {node_id for name in resumed for node_id in self.stores[name].ids()}
-        self._left = {node_id: group for node_id, group in left.items() if node_id in held}
-        self.manifest.settle(left.keys() - self._left.keys())
-        self._hidden = set(self._left)
+            self._purge(self.manifest.pending())
         return len(pending)
 
     def apply(
@@ -130,39 +122,26 @@ class Library:
 
         Only nodes that the stores lack are embedded and added. Returns these, their vectors (n, dim),
         and the superseded nodes as id → group.
-
-        What an interrupted change left is not deleted and added again where the store ``resumes``: an
-        HNSW graph suffers from that. After a crash in its first batch Chroma once did not find 7 of
-        3,457 passages by their own vectors.
         """
         held = {
             node_id for change in changes for node_id in self.manifest.stored_ids(document=change.document)
         }
         nodes = {node.id: node for change in changes for node in change.nodes if node.group in self.searched}
-        shown = nodes.keys() - held
-        fresh = [node for node_id, node in nodes.items() if node_id in shown and node_id not in self._left]
+        fresh = [node for node_id, node in nodes.items() if node_id not in held]
         vectors = np.empty((0, self._dim), np.float32)
         if fresh:
             with span("embed"):
                 vectors = embed(fresh)
-        self.whole = False
         with span("write"):
             if fresh:
-                self._hidden = shown | self._left.keys()
+                self._hidden = {node.id for node in fresh}
                 self.manifest.announce(fresh)
                 self._add(fresh, vectors)
             superseded = self.manifest.commit(changes, self.searched)
-            self._left = {node_id: group for node_id, group in self._left.items() if node_id not in shown}
-            self._hidden = superseded.keys() | self._left.keys()  # at once: the new appear, the old vanish
+            self._hidden = superseded.keys()  # one assignment: the new appear as the old vanish
             self._purge(superseded)
-            self._hidden = set(self._left)
-        self.whole = True
+            self._hidden = set()
         return fresh, vectors, superseded
-
-    def tidy(self) -> None:
-        """Delete what an interrupted change left and nobody wanted again."""
-        self._purge(self._left)
-        self._left, self._hidden = {}, set()
 
     def _add(self, nodes: Sequence[Node], vectors: Vectors) -> None:
         for name, store in self.stores.items():

@@ -11,8 +11,8 @@ change atomic over two stores without a common transaction has four steps:
 4. The store deletes those; ``settle`` forgets them.
 
 At every moment the table ``pending`` names each node that the store may hold and the library must
-not show. After ``kill -9`` the library is as if the change had never begun (before step 3) or as if
-it had ended (after it); the next start takes up those that it needs again and deletes the others.
+not show. After ``kill -9`` the next start deletes them, and the library is as if the change had
+never begun (before step 3) or as if it had ended (after it).
 """
 
 from __future__ import annotations

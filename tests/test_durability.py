@@ -47,9 +47,8 @@ def preloaded() -> None:
 
 
 def write_document(folder: Path, name: str, topic: int) -> None:
-    rng = random.Random(topic)
     sentences = (
-        f"Sentence {i} has {' '.join(f'word{rng.randrange(500)}' for _ in range(9))}."
+        f"Sentence {i} of topic {topic} says that word{topic * i} comes after word{topic + i} here."
         for i in range(3 + topic % 3)
     )
     (folder / name).write_text(f"# Topic {topic}\n\n" + " ".join(sentences))

@@ -488,23 +488,6 @@ def test_a_milvus_collection_whose_making_was_cut_short(left: str, opened: Open,
     assert [hit.node.id for hit in store.search(vectors[1], 1)] == ["id-0001"]
 
 
-@pytest.mark.parametrize("index_type", ["FLAT", "HNSW"])
-def test_a_milvus_index_of_which_half_was_written(index_type: str, opened: Open, tmp_path: Path) -> None:
-    vectors = make_vectors(50)
-    store = opened("milvus", index_type=index_type)
-    store.add(make_nodes(50), vectors)
-    store.flush()
-    store.close()
-    [index] = (tmp_path / "store.db").glob("collections/*/partitions/*/indexes/*")
-    whole = index.read_bytes()
-    for size in (0, 1, len(whole) // 2, len(whole) - 1):
-        index.write_bytes(whole[:size])
-        store = opened("milvus", index_type=index_type)
-        assert [store.search(vector, 1)[0].node.id for vector in vectors] == [f"id-{i:04}" for i in range(50)]
-        store.close()
-        assert index.read_bytes() == whole
-
-
 @pytest.mark.parametrize("other", [{"metric_type": "L2"}, {"index_type": "HNSW"}])
 def test_milvus_refuses_another_index_than_the_collection_has(other: dict[str, str], opened: Open) -> None:
     opened("milvus").close()

@@ -41,7 +41,7 @@ CONTEXT = multiprocessing.get_context(
 class WordHashes:
     """A small embedder that is the same everywhere: each word adds a vector drawn from its hash."""
 
-    name, dim, fingerprint = "word hashes", 64, "word-hashes-64"
+    name, dim, fingerprint = "word hashes", 16, "word-hashes-16"
 
     def __init__(self) -> None:
         self.texts: list[str] = []

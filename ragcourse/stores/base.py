@@ -50,7 +50,6 @@ class Store(ABC):
     kind: str
     metric: str = "cosine"
     max_text: int | None = None  # bytes of UTF-8 in the text of a node; None: no limit
-    resumes = True  # is a node that is there after a crash there once, and whole?
 
     def __init__(self, dim: int, name: str = "nodes") -> None:
         if dim < 1:

@@ -37,7 +37,6 @@ class MilvusStore(Store):
 
     kind = "milvus"
     max_text = 65_535  # of a VARCHAR
-    resumes = False  # killed in a flush, Milvus Lite 3.2 finds a row twice: in its segment and in its log
     modules = ("pymilvus", "milvus_lite.adapter.grpc.server", "grpc.experimental", "pyarrow.dataset")
     _users: ClassVar[Counter[str]] = Counter()  # open stores of each local database: they share a server
     _users_lock: ClassVar[threading.Lock] = threading.Lock()
