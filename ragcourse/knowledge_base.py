@@ -268,7 +268,7 @@ class KnowledgeBase:
                 f"the cause (a full disk? {_free(self._home)}) and start again"
             ) from error
         except BaseException:
-            if not (serving and self._in_step):
+            if not (serving and self._in_step and self._library and self._library.whole):
                 self._close()
             raise
         report.nodes = library.manifest.counts()

@@ -53,6 +53,7 @@ class Library:
         # In a store, but not (or no longer) committed. Never changed, but replaced by another object
         # at every step of a change: a search that finds the same one before and after saw one state.
         self._hidden: Set[str] = set()
+        self.whole = True  # False once a change was interrupted: opening anew clears up what it left
         with ExitStack() as opened:
             try:
                 self._open(opened, home, settings, rebuild)
@@ -104,15 +105,14 @@ class Library:
         """
         pending = self.manifest.pending()
         counts = self.manifest.counts(stored=True)
-        self._purge(pending)
         for name, store in self.stores.items():
-            if store.count() == counts.get(name, 0):
+            if name not in pending.values() and store.count() == counts.get(name, 0):
                 continue
-            held, known = store.ids(), self.manifest.stored_ids(group=name)
-            store.delete(held - known.keys())
-            store.flush()
-            self.manifest.forget(self.manifest.documents_of(sorted(known.keys() - held)))
-            self._purge(self.manifest.pending())
+            known = self.manifest.stored_ids(group=name).keys()
+            store.restore(known)
+            self.manifest.settle([node_id for node_id, group in pending.items() if group == name])
+            self.manifest.forget(self.manifest.documents_of(sorted(known - store.ids())))
+        self._purge(self.manifest.pending())
         return len(pending)
 
     def apply(
@@ -132,6 +132,7 @@ class Library:
         if fresh:
             with span("embed"):
                 vectors = embed(fresh)
+        self.whole = False
         with span("write"):
             if fresh:
                 self._hidden = {node.id for node in fresh}
@@ -141,6 +142,7 @@ class Library:
             self._hidden = superseded.keys()  # one assignment: the new appear as the old vanish
             self._purge(superseded)
             self._hidden = set()
+        self.whole = True
         return fresh, vectors, superseded
 
     def _add(self, nodes: Sequence[Node], vectors: Vectors) -> None:

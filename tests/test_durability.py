@@ -47,8 +47,9 @@ def preloaded() -> None:
 
 
 def write_document(folder: Path, name: str, topic: int) -> None:
+    rng = random.Random(topic)
     sentences = (
-        f"Sentence {i} of topic {topic} says that word{topic * i} comes after word{topic + i} here."
+        f"Sentence {i} has {' '.join(f'word{rng.randrange(500)}' for _ in range(9))}."
         for i in range(3 + topic % 3)
     )
     (folder / name).write_text(f"# Topic {topic}\n\n" + " ".join(sentences))
@@ -97,28 +98,19 @@ def contents(kb: KnowledgeBase) -> Contents:
 
 
 def assert_holds(kb: KnowledgeBase, truth: Contents) -> None:
-    """Exactly the nodes and vectors of ``truth``, and each is found by its own vector.
-
-    Chroma searches a graph, and now and then cannot reach a node that was deleted and added again: the
-    vector is there, compared to the digit, and the search misses it. One in fifty may be missed so.
-    """
+    """Exactly the nodes and vectors of ``truth``, and each is found by its own vector."""
     held = contents(kb)
     assert kb.library.manifest.pending() == {}
     for group, nodes in truth.items():
         assert held[group].keys() == nodes.keys()
         assert kb.count(group) == len(nodes)
-        missed = []
         for node_id, (node, vector) in nodes.items():
             assert held[group][node_id][0] == node
             if vector is not None:
                 assert held[group][node_id][1] == pytest.approx(vector, abs=1e-5)
-                if not is_found(kb.search(vector, 3, group), node):
-                    missed.append(node)
+                assert is_found(kb.search(vector, 3, group), node), f"{node} is not found by its own vector"
         if group in SEARCHED:
-            allowed = len(nodes) // 50 if kb.store(group).kind == "chroma" else 0
-            assert len(missed) <= allowed, f"{missed} are not found by their own vectors"
-            hits = kb.search(np.ones(WordHashes.dim, np.float32), 1000, group)
-            assert len(nodes) - allowed <= len(hits) <= len(nodes)
+            assert len(kb.search(np.ones(WordHashes.dim, np.float32), 1000, group)) == len(nodes)
 
 
 def is_found(hits: list[Any], node: Node) -> bool:
@@ -164,11 +156,11 @@ def assert_nothing_half(job: Job, versions: list[Contents]) -> int:
                 held = store.ids()
                 assert mine <= held, "a committed node is lost"
                 assert held - mine <= pending.keys(), "an uncommitted node would be seen"
-                for node_id in mine:
+                for node_id in mine if job.kind != "chroma" else ():  # its torn index is built anew later
                     node, vector = known[node_id]
                     assert vector is not None
                     found = is_found(store.search(vector, 3 + len(held - mine)), node)
-                    assert found or job.kind == "chroma", f"{node} is not found by its own vector"
+                    assert found, f"{node} is not found by its own vector"
             finally:
                 store.close()
         return len(manifest.files())

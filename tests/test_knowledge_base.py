@@ -22,7 +22,8 @@ from ragcourse.manifest import Manifest
 from ragcourse.readers import read
 from ragcourse.recall import Retriever
 from ragcourse.splitters import SentenceSplitter, TokenSplitter
-from ragcourse.stores import FileStore, MapStore, Store
+from ragcourse.stores import DamagedError, FileStore, MapStore, Store
+from tests.victim import synchronise
 
 PERSISTENT = ("file", "chroma", "milvus")
 EVERY = ("map", *PERSISTENT)
@@ -43,6 +44,11 @@ class Counting:
         vectors = self.inner.embed(texts)[:, : self.dim]
         unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         return unit
+
+
+class Gone(Counting):
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        raise ConnectionError("the model does not answer")
 
 
 @pytest.fixture(scope="module")
@@ -546,6 +552,48 @@ def test_nodes_that_a_store_has_lost_are_brought_back(
         assert everything(kb) == nodes
 
 
+@pytest.mark.parametrize("name", ["index_metadata.pickle", "data_level0.bin"])
+def test_chroma_killed_while_it_writes_its_index(
+    name: str, docs: Path, tmp_path: Path, embedder: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes in place, and drops its log then: vectors of which half was written are nowhere else."""
+    monkeypatch.setattr(knowledge_base, "_BATCH", 1)
+    synchronise(2, monkeypatch.setattr)
+    with KnowledgeBase(docs, conf("chroma", tmp_path), embedder) as kb:
+        kb.start()
+        nodes = everything(kb)
+    [index] = (tmp_path / "library").glob(f"*/{name}")
+    written = index.read_bytes()
+    index.write_bytes(written[:50].ljust(len(written), b"\0"))
+    kb = KnowledgeBase(docs, conf("chroma", tmp_path), embedder)
+    with kb, pytest.raises((LibraryError, DamagedError)):  # damage: no change was under way
+        kb.start()
+        everything(kb)
+    manifest = Manifest(tmp_path / "library" / "chroma.library.sqlite")
+    manifest.announce(nodes[:1])  # a crash: one was
+    manifest.close()
+    with KnowledgeBase(docs, conf("chroma", tmp_path), embedder) as kb:
+        kb.start()
+        assert everything(kb) == nodes and len(ask(kb, "anything", 1000)) == len(nodes)
+
+
+def test_milvus_killed_between_writing_a_segment_and_dropping_its_log(
+    docs: Path, tmp_path: Path, embedder: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Milvus Lite then reads each row from both, and would return it twice."""
+    with monkeypatch.context() as patch:
+        patch.setattr("milvus_lite.storage.wal.WAL.close_and_delete", lambda self: None)
+        patch.setattr("milvus_lite.storage.wal._cleanup_old_wals", lambda *_: None)
+        with KnowledgeBase(docs, conf("milvus", tmp_path), embedder) as kb:
+            kb.start()
+            nodes = everything(kb)
+            kb.library.manifest.forget(kb.documents())  # killed in the flush: nothing was committed yet
+    with KnowledgeBase(docs, conf("milvus", tmp_path), embedder) as kb:
+        assert kb.start().recovered == len(nodes)
+        assert len(ask(kb, "anything at all", 1000)) == len(nodes)
+        assert everything(kb) == nodes
+
+
 def test_a_failing_embedder_leaves_the_library_as_it_was(
     docs: Path, tmp_path: Path, embedder: Counting
 ) -> None:
@@ -553,10 +601,6 @@ def test_a_failing_embedder_leaves_the_library_as_it_was(
         kb.start()
         nodes = everything(kb)
     (docs / "new.txt").write_text("A model that is gone.")
-
-    class Gone(Counting):
-        def embed(self, texts: Sequence[str]) -> Vectors:
-            raise ConnectionError("the model does not answer")
 
     kb = KnowledgeBase(docs, conf("file", tmp_path), Gone(embedder.inner))
     with pytest.raises(ConnectionError):
@@ -875,6 +919,44 @@ def test_what_an_interrupted_change_left_is_never_seen(
         assert kb.start().recovered == 3
         assert kb.count() == kb.store().count()
     assert looks == [False]
+
+
+@pytest.mark.parametrize("at", ["_add", "_flush"])
+def test_what_an_interrupt_of_an_open_library_left_is_never_seen(
+    at: str, docs: Path, tmp_path: Path, embedder: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C, or a notebook's stop button, while a library that answers is brought up to date."""
+    kb = KnowledgeBase(docs, conf("file", tmp_path), embedder)
+    kb.start()
+    (docs / "new.txt").write_text("A half-hearted attempt.")
+    step = getattr(FileStore, at)
+
+    def interrupted(*args: Any) -> None:
+        step(*args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(FileStore, at, interrupted)
+        kb.start()
+    (docs / "new.txt").unlink()
+    (docs / "log.txt").write_text("Another change.")
+    kb.start()
+    assert "half-hearted" not in "".join(ask(kb, "A half-hearted attempt.", 1000))
+    assert kb.count() == kb.store().count()
+    kb.close()
+
+
+def test_an_open_library_answers_on_when_the_model_is_gone(docs: Path, embedder: Counting) -> None:
+    kb = KnowledgeBase(docs, None, embedder)
+    kb.start()
+    (docs / "new.txt").write_text("Not yet.")
+    question = embedder.embed(["yeast"])[0]
+    kb.embedder = Gone(embedder.inner)
+    with pytest.raises(ConnectionError):
+        kb.start()
+    assert "rise" in kb.search(question, 1)[0].node.text
+    kb.embedder = embedder
+    assert kb.start().added == ["new.txt"]
 
 
 def test_two_threads_start_one_library(docs: Path, tmp_path: Path, embedder: Counting) -> None:

@@ -41,7 +41,7 @@ CONTEXT = multiprocessing.get_context(
 class WordHashes:
     """A small embedder that is the same everywhere: each word adds a vector drawn from its hash."""
 
-    name, dim, fingerprint = "word hashes", 16, "word-hashes-16"
+    name, dim, fingerprint = "word hashes", 64, "word-hashes-64"
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -187,7 +187,7 @@ def run(job: Job, pipe: Connection) -> None:
     pipe.send((steps.count, problem))
 
 
-def synchronise(threshold: int) -> None:
+def synchronise(threshold: int, setattr_: Callable[[Any, str, Any], None] = setattr) -> None:
     """Have Chroma write its vector index after ``threshold`` records, not after a thousand."""
     create = chromadb.api.client.Client.create_collection
 
@@ -195,7 +195,7 @@ def synchronise(threshold: int) -> None:
         kwargs["configuration"]["hnsw"]["sync_threshold"] = threshold
         return create(self, name, **kwargs)
 
-    chromadb.api.client.Client.create_collection = with_threshold  # type: ignore[method-assign,assignment]
+    setattr_(chromadb.api.client.Client, "create_collection", with_threshold)
 
 
 def limit(size: int) -> None:

@@ -8,7 +8,7 @@ A store knows nothing of documents that change or of crashes; that is the knowle
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -105,11 +105,20 @@ class Store(ABC):
         try:
             yield
         except self._engine_errors() as error:
-            raise StoreError(f"the {self.kind} store failed while {doing}: {error}") from error
+            kind = DamagedError if self._is_damage(error) else StoreError
+            raise kind(f"the {self.kind} store failed while {doing}: {error}") from error
 
     def _engine_errors(self) -> tuple[type[Exception], ...]:
         """What the engine behind this store raises when it fails, a full disk among it."""
         return (OSError,)
+
+    def _is_damage(self, error: Exception) -> bool:
+        return False
+
+    def restore(self, keep: Set[str]) -> None:
+        """After a crash: hold the nodes ``keep`` as far as they can still be read, and no others."""
+        self.delete(self.ids() - keep)
+        self.flush()
 
     def search(self, vector: Vectors, k: int, where: Where | None = None) -> list[Hit]:
         """The ``k`` nodes most similar to ``vector`` (dim,), best first; all of them if there are fewer.

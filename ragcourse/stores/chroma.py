@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ragcourse.documents import Hit, Node, Scalar
-from ragcourse.stores.base import NODE_FIELDS, Allowed, MismatchError, Store, StoreError, Vectors
+from ragcourse.stores.base import (
+    NODE_FIELDS,
+    Allowed,
+    DamagedError,
+    MismatchError,
+    Store,
+    StoreError,
+    Vectors,
+)
 
 _OWN = ("document", "group", "start", "end", "parent")  # a node's fields, kept beside its metadata
 _COLLECTION = "ragcourse-"  # and the group's name
+_NEW = "-new"  # ends the name of a collection that will take another one's place
 _SYNC = 100  # rows that Chroma inserts into its index anew at each opening, at most; its default is 1,000
+_DAMAGE = ("Error creating hnsw segment reader", "Error finding id", "Error getting embedding")
 _PREFIX = "node."  # so that a document's own field "start" does not collide with ours
 
 
@@ -21,7 +32,9 @@ class ChromaStore(Store):
     """``dir`` is the database's folder, ``name`` the collection's name.
 
     Chroma writes to SQLite before ``add`` returns, and repairs its vector index from there at the
-    next opening: it needs no flush. Raises ``MismatchError`` for a collection of another dimension.
+    next opening: it needs no flush. But that index, written every thousand records, is written in
+    place: ``kill -9`` may leave half of it, and its vectors are nowhere else (``restore``).
+    Raises ``MismatchError`` for a collection of another dimension.
     """
 
     kind = "chroma"
@@ -46,15 +59,21 @@ class ChromaStore(Store):
     def _open(self, collection: str) -> Any:
         from chromadb.errors import NotFoundError
 
-        try:
-            return self._client.get_collection(collection, embedding_function=None)
-        except NotFoundError:
-            return self._client.create_collection(
-                collection,
-                metadata={"dim": self.dim},
-                configuration={"hnsw": {"space": self.metric, "sync_threshold": _SYNC, "batch_size": _SYNC}},
-                embedding_function=None,
-            )
+        for name in (collection, collection + _NEW):  # the latter alone: killed at the end of a restore
+            with suppress(NotFoundError):
+                found = self._client.get_collection(name, embedding_function=None)
+                if name != collection:
+                    found.modify(name=collection)
+                return found
+        return self._create(collection)
+
+    def _create(self, collection: str) -> Any:
+        return self._client.create_collection(
+            collection,
+            metadata={"dim": self.dim},
+            configuration={"hnsw": {"space": self.metric, "sync_threshold": _SYNC, "batch_size": _SYNC}},
+            embedding_function=None,
+        )
 
     @classmethod
     def home(cls, **kwargs: Any) -> Path | None:
@@ -93,7 +112,8 @@ class ChromaStore(Store):
         nodes: dict[str, Node] = {}
         for start in range(0, len(ids), self._batch):
             part = list(dict.fromkeys(ids[start : start + self._batch]))
-            found = self._nodes.get(ids=part, include=["documents", "metadatas"])
+            with self._guard("reading"):
+                found = self._nodes.get(ids=part, include=["documents", "metadatas"])
             nodes.update((node.id, node) for node in _to_nodes(found))
         return [nodes[node_id] for node_id in ids if node_id in nodes]
 
@@ -106,17 +126,49 @@ class ChromaStore(Store):
 
         return (ChromaError, OSError)
 
+    def _is_damage(self, error: Exception) -> bool:
+        text = str(error)
+        return any(sign in text for sign in _DAMAGE) and "os error" not in text  # no room, no rights, …
+
+    def restore(self, keep: Set[str]) -> None:
+        """A new collection takes the place of the old one, of whose damaged index nothing is kept.
+
+        It is new even if the index is whole: where a graph lost many nodes, some that are added again
+        may be out of a search's reach. After a crash in the first thousand nodes, 7 of 3,457 were.
+        """
+        name = self._nodes.name
+        with self._guard("building its collection anew"):
+            _discard(self._client, name + _NEW)
+            old, self._nodes = self._nodes, self._create(name + _NEW)
+            try:
+                for nodes, vectors in self._pages(old, self._batch):
+                    rows = [row for row, node in enumerate(nodes) if node.id in keep]
+                    self._add([nodes[row] for row in rows], vectors[rows])
+            except DamagedError:
+                self._client.delete_collection(self._nodes.name)
+                self._nodes = self._create(name + _NEW)
+            self._client.delete_collection(name)
+            self._nodes.modify(name=name)
+
     def count(self) -> int:
-        return int(self._nodes.count())
+        with self._guard("counting"):
+            return int(self._nodes.count())
 
     def ids(self) -> set[str]:
-        return set(self._nodes.get(include=[])["ids"])
+        with self._guard("listing"):
+            return set(self._nodes.get(include=[])["ids"])
 
     def items(self, batch: int = 1024) -> Iterator[tuple[list[Node], Vectors]]:
-        for offset in range(0, self.count(), batch):
-            found = self._nodes.get(
-                limit=batch, offset=offset, include=["documents", "metadatas", "embeddings"]
-            )
+        return self._pages(self._nodes, batch)
+
+    def _pages(self, collection: Any, size: int) -> Iterator[tuple[list[Node], Vectors]]:
+        with self._guard("counting"):
+            count = collection.count()
+        for offset in range(0, count, size):
+            with self._guard("reading"):
+                found = collection.get(
+                    limit=size, offset=offset, include=["documents", "metadatas", "embeddings"]
+                )
             yield _to_nodes(found), np.asarray(found["embeddings"], np.float32)
 
     def drop(self) -> None:
@@ -127,9 +179,8 @@ class ChromaStore(Store):
     def erase(cls, **kwargs: Any) -> None:
         client = _connect(Path(kwargs["dir"]))
         try:
-            collection = _COLLECTION + kwargs["name"]
-            if any(found.name == collection for found in client.list_collections()):
-                client.delete_collection(collection)
+            for collection in (_COLLECTION + kwargs["name"], _COLLECTION + kwargs["name"] + _NEW):
+                _discard(client, collection)
         finally:
             client.close()
 
@@ -147,6 +198,13 @@ def _connect(folder: Path) -> Any:
         return chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
     except (ChromaError, OSError) as error:
         raise StoreError(f"Chroma could not open {folder}: {error}") from error
+
+
+def _discard(client: Any, collection: str) -> None:
+    from chromadb.errors import NotFoundError
+
+    with suppress(NotFoundError):
+        client.delete_collection(collection)
 
 
 def _to_row(node: Node) -> dict[str, Any]:

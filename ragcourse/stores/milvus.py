@@ -161,9 +161,10 @@ class MilvusStore(Store):
     def get(self, ids: Sequence[str]) -> list[Node]:
         nodes: dict[str, Node] = {}
         for start in range(0, len(ids), _BATCH):
-            rows = self._client.get(
-                self._name, ids=list(ids[start : start + _BATCH]), output_fields=["id", *_FIELDS]
-            )
+            with self._guard("reading"):
+                rows = self._client.get(
+                    self._name, ids=list(ids[start : start + _BATCH]), output_fields=["id", *_FIELDS]
+                )
             nodes.update((row["id"], _to_node(row["id"], row)) for row in rows)
         return [nodes[node_id] for node_id in ids if node_id in nodes]
 
@@ -173,7 +174,8 @@ class MilvusStore(Store):
             self._unflushed = True
 
     def count(self) -> int:
-        return int(self._client.query(self._name, filter="", output_fields=["count(*)"])[0]["count(*)"])
+        with self._guard("counting"):
+            return int(self._client.query(self._name, filter="", output_fields=["count(*)"])[0]["count(*)"])
 
     def ids(self) -> set[str]:
         return {row["id"] for rows in self._pages(["id"], 10_000) for row in rows}
@@ -186,12 +188,13 @@ class MilvusStore(Store):
             )
 
     def _pages(self, fields: list[str], size: int) -> Iterator[list[dict[str, Any]]]:
-        pages = self._client.query_iterator(self._name, filter="", output_fields=fields, batch_size=size)
-        try:
-            while rows := pages.next():
-                yield list(rows)
-        finally:
-            pages.close()
+        with self._guard("reading"):
+            pages = self._client.query_iterator(self._name, filter="", output_fields=fields, batch_size=size)
+            try:
+                while rows := pages.next():
+                    yield list(rows)
+            finally:
+                pages.close()
 
     def _flush(self) -> None:  # what is sealed is durable, and a search no longer scans it row by row
         if self._unflushed:
