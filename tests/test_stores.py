@@ -11,8 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import chromadb
 import numpy as np
 import pytest
+from chromadb.api.models.Collection import Collection
 
 from ragcourse.documents import Node, check_metadata
 from ragcourse.stores import MilvusStore, Store, StoreError, make_store, parse_conf
@@ -575,3 +577,40 @@ def test_milvus_builds_a_torn_index_again(tmp_path: Path, keep: int) -> None:
     with closing(MilvusStore(DIM, uri)) as store:
         assert store.ids() == {node.id for node in nodes}
         assert [store.search(vector, 1)[0].node for vector in vectors] == nodes
+
+
+# ---- after a crash ----
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_restore_keeps_these_and_no_others(kind: str, opened: Open) -> None:
+    store = opened(kind)
+    nodes, vectors = make_nodes(40), make_vectors(40)
+    store.add(nodes, vectors)
+    keep = {node.id for node in nodes[10:20]}
+    store.restore(keep | {"never there"})
+    assert store.ids() == keep and store.count() == 10
+    store.add(nodes, vectors)  # what the crash interrupted is done again
+    for node, vector in zip(nodes, vectors, strict=True):
+        assert store.search(vector, 1)[0].node == node
+
+
+@pytest.mark.parametrize("at", ["upsert", "modify"])
+def test_chroma_killed_in_a_restore(at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At its beginning the old collection is there, at its end the new one, under its passing name."""
+    nodes, vectors = make_nodes(40), make_vectors(40)
+
+    def kill(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with closing(make_store(conf("chroma", tmp_path), DIM)) as store:
+        store.add(nodes, vectors)
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Collection, at, kill)
+            store.restore({node.id for node in nodes[:30]})
+    with closing(make_store(conf("chroma", tmp_path), DIM)) as store:
+        assert store.count() == (40 if at == "upsert" else 30)
+        store.restore({node.id for node in nodes[:20]})
+        assert sorted(store.get(sorted(store.ids())), key=lambda node: node.id) == nodes[:20]
+    with closing(chromadb.PersistentClient(str(tmp_path))) as client:
+        assert [found.name for found in client.list_collections()] == ["ragcourse-nodes"]
