@@ -41,7 +41,9 @@ def plain_errors() -> Iterator[None]:
     except (OSError, ValueError, RuntimeError) as error:
         if os.environ.get("RAGCOURSE_TRACEBACK"):
             raise
-        print(f"ragcourse: {error}", file=sys.stderr)
+        moved = os.environ.get("RAGCOURSE_DATA")
+        hint = f" (RAGCOURSE_DATA says that the course's data is in {moved})" if moved else ""
+        print(f"ragcourse: {error}{hint}", file=sys.stderr)
         raise typer.Exit(1) from error
 
 

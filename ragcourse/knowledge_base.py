@@ -8,30 +8,27 @@ The order of the writes that makes a change atomic is described in ``manifest``.
 from __future__ import annotations
 
 import inspect
-import re
 import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
-
 from ragcourse import __version__
-from ragcourse.documents import ROOT_GROUP, Hit, Metadata, Node, check_metadata, content_hash
+from ragcourse.documents import ROOT_GROUP, Hit, Node, content_hash
 from ragcourse.embedders import Embedder, StaticEmbedder
-from ragcourse.folder_diff import FolderDiff, compare
+from ragcourse.folder_diff import compare
 from ragcourse.indexes import Index
+from ragcourse.ingest import Cutter, NodeEmbedder, with_title
 from ragcourse.library import Library, LibraryError, LibraryLocked, acquire
-from ragcourse.manifest import Change, FileRecord
-from ragcourse.progress import Progress
-from ragcourse.readers import READERS, FileEntry, ReadError, read, scan
-from ragcourse.splitters import NodeGroup, Splitter, cut, default_groups, fingerprint
+from ragcourse.manifest import Change
+from ragcourse.readers import READERS, FileEntry, scan
+from ragcourse.splitters import GroupTree, Splitter, fingerprint
+from ragcourse.start_report import StartReport
 from ragcourse.stores import (
     DamagedError,
     MismatchError,
@@ -45,51 +42,9 @@ from ragcourse.stores import (
 )
 from ragcourse.stores.as_index import StoreIndex
 from ragcourse.stores.base import NODE_FIELDS
-from ragcourse.timing import format_seconds, span
+from ragcourse.timing import span
 
 __all__ = ["KnowledgeBase", "LibraryError", "LibraryLocked", "StartReport", "with_title"]
-
-_SHOWN = 10  # skipped files that a report prints by name
-_BATCH = 1000  # nodes written to the store and committed at a time
-
-
-@dataclass(slots=True)
-class StartReport:
-    """What a start did. Lists hold document ids; ``skipped`` pairs of file and reason."""
-
-    added: list[str] = field(default_factory=list)
-    changed: list[str] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
-    unchanged: list[str] = field(default_factory=list)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    recovered: int = 0  # nodes of an interrupted change that were cleared away
-    nodes: dict[str, int] = field(default_factory=dict)  # group → nodes after the start
-    seconds: float = 0.0
-
-    @property
-    def warm(self) -> bool:
-        """True if nothing had to be read, cut or embedded."""
-        return not (self.added or self.changed or self.removed)
-
-    def __str__(self) -> str:
-        nodes = ", ".join(f"{count:,} {group}" for group, count in self.nodes.items())
-        text = (
-            f"{'warm' if self.warm else 'cold'} start in {format_seconds(self.seconds)}: "
-            f"{len(self.added)} added, "
-            f"{len(self.changed)} changed, {len(self.removed)} removed, {len(self.unchanged)} unchanged; "
-            f"{nodes or 'no'} nodes"
-        )
-        shown = [f"{name}: {reason}" for name, reason in self.skipped[:_SHOWN]]
-        more = (
-            [f"{len(self.skipped) - _SHOWN} more: see report.skipped"] if len(self.skipped) > _SHOWN else []
-        )
-        return "\n  skipped ".join([text, *shown, *more])
-
-
-def with_title(node: Node) -> str:
-    """What is embedded of a node by default: the document's title and the text."""
-    title = node.metadata.get("title")
-    return f"{title}: {node.text}" if title else node.text
 
 
 class KnowledgeBase:
@@ -124,12 +79,17 @@ class KnowledgeBase:
             raise ValueError(
                 "the store is a server: say with home=… where the library's manifest is to be kept"
             )
+        if self._home is not None and _would_be_scanned(self._home, self.folder):
+            raise ValueError(
+                f"the store's place {self._home.parent} lies in the folder of documents {self.folder}, "
+                "where its files would be taken for documents: choose one outside, or a folder .name"
+            )
         if not 0 <= context < 1:
             raise ValueError(
                 f"context is {context}; the parent's share in a vector is at least 0 and below 1"
             )
         self._embed_text, self._context = embed_text, context
-        self._groups = default_groups()
+        self._groups = GroupTree()
         self._searched: list[str] = []
         self._indexes: dict[str, tuple[str | None, Callable[[], Index | StoreIndex]]] = {}
         self._live: dict[str, tuple[str, Index | StoreIndex]] = {}
@@ -146,36 +106,15 @@ class KnowledgeBase:
     def create_node_group(self, name: str, transform: Splitter, parent: str = ROOT_GROUP) -> None:
         """Define a group and have it searched. ``transform``: text → spans ``(start, end)`` or strings."""
         self._before_start("create_node_group")
-        if parent != ROOT_GROUP and parent not in self._groups:
-            raise ValueError(
-                f"group {name!r}: there is no parent group {parent!r}; have {', '.join(self._groups)}"
-            )
-        if not callable(transform):
-            raise ValueError(
-                f"group {name!r}: transform is a {type(transform).__name__}, not a function of a text"
-            )
-        if not re.fullmatch(r"[A-Za-z0-9_]{0,63}[A-Za-z0-9]", name) or name == ROOT_GROUP:
-            raise ValueError(
-                f"{name!r} cannot name a group: use letters, digits and underscores, at most 64, a letter "
-                f"or digit at the end, and not {ROOT_GROUP!r}, which is the whole text"
-            )
-        ancestor: str | None = parent
-        while ancestor in self._groups:
-            if ancestor == name:
-                raise ValueError(
-                    f"group {name!r} would be cut from its own nodes: its parent {parent!r} comes from it"
-                )
-            ancestor = self._groups[ancestor].parent
-        self._groups[name] = NodeGroup(name, transform, parent)
+        self._groups.define(name, transform, parent)
         self.search_group(name)
 
     def search_group(self, name: str) -> None:
         """Have the nodes of a group embedded and searched."""
-        if name not in self._groups:
-            raise ValueError(f"there is no group {name!r}; have {', '.join(self._groups)}")
+        group = self._groups[name]
         if name not in self._searched:
             self._before_start(f"search_group({name!r})")
-            self._searched.append(name)
+            self._searched.append(group.name)
 
     def register_index(
         self, name: str, make: Callable[..., Index | StoreIndex], *args: Any, group: str | None = None
@@ -223,8 +162,6 @@ class KnowledgeBase:
 
     def parent_group(self, group: str) -> str | None:
         """The group whose nodes those of ``group`` are cut from; None if it cuts whole documents."""
-        if group not in self._groups:
-            raise ValueError(f"there is no group {group!r}; have {', '.join(self._groups)}")
         parent = self._groups[group].parent
         return None if parent == ROOT_GROUP else parent
 
@@ -327,7 +264,8 @@ class KnowledgeBase:
             manifest.set_meta({"groups": ""})
         if diff.touched:
             manifest.record_files(diff.touched)
-        for batch in self._batches(diff, report, progress):
+        cutter = Cutter(self.folder, self._groups.chain(self._searched), self._searched, self._store_class)
+        for batch in cutter.batches(diff, report, progress):
             self._apply(library, batch)
         if diff.removed:
             self._apply(library, [Change(name, None, ()) for name in diff.removed])
@@ -337,12 +275,16 @@ class KnowledgeBase:
     def _recipe(self) -> str:
         """Changes when the same files would give other nodes: another reader, splitter or release."""
         readers = [(ending, fingerprint(inspect.unwrap(made))) for ending, made in sorted(READERS.items())]
-        groups = [(group.name, group.parent, fingerprint(group.transform)) for group in self._chain()]
+        groups = [
+            (group.name, group.parent, fingerprint(group.transform))
+            for group in self._groups.chain(self._searched)
+        ]
         return content_hash(__version__, repr(readers), repr(groups), repr(sorted(self._searched)))
 
     def _apply(self, library: Library, changes: Sequence[Change]) -> None:
         by_id = {node.id: node for change in changes for node in change.nodes}
-        fresh, vectors, superseded = library.apply(changes, lambda nodes: self._embed(nodes, by_id))
+        embedder = NodeEmbedder(self.embedder, self._embed_text, self._context)
+        fresh, vectors, superseded = library.apply(changes, lambda nodes: embedder.embed(nodes, by_id))
         self._in_step = False
         for group, index in self._live.values():
             index.remove([node_id for node_id, name in superseded.items() if name == group])
@@ -350,89 +292,15 @@ class KnowledgeBase:
                 _feed(index, [fresh[row] for row in rows], vectors[rows])
         self._in_step = True
 
-    def _embed(self, nodes: Sequence[Node], by_id: Mapping[str, Node]) -> Vectors:
-        vectors = self.embedder.embed([self._embed_text(node) for node in nodes])  # (n, dim)
-        rows = [row for row, node in enumerate(nodes) if node.parent]
-        if self._context and rows:
-            place = {
-                parent: i for i, parent in enumerate(dict.fromkeys(nodes[row].parent or "" for row in rows))
-            }
-            parents = self.embedder.embed([self._embed_text(by_id[parent]) for parent in place])
-            mixed = (1 - self._context) * vectors[rows]
-            mixed += self._context * parents[[place[nodes[row].parent or ""] for row in rows]]
-            vectors[rows] = mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
-        return vectors
-
-    def _chain(self) -> list[NodeGroup]:
-        """The searched groups and all that they are cut from, parents first."""
-        chain: dict[str, NodeGroup] = {}
-
-        def visit(name: str) -> None:
-            if name != ROOT_GROUP and name not in chain:
-                visit(self._groups[name].parent)
-                chain[name] = self._groups[name]
-
-        for name in self._searched:
-            visit(name)
-        return list(chain.values())
-
-    def _batches(self, diff: FolderDiff, report: StartReport, progress: bool) -> Iterator[list[Change]]:
-        """Read and cut the new and changed files; hand them on in batches of about a thousand nodes."""
-        chain, batch, size = self._chain(), list[Change](), 0
-        added = {entry.id for entry in diff.added}
-        work = [*diff.added, *diff.changed]
-        with Progress(progress and bool(work)) as bar:
-            bar.begin("reading, splitting, embedding", total=len(work))
-            for entry in work:
-                bar.advance()
-                seen_ns = time.time_ns()
-                try:
-                    data = entry.path.read_bytes()
-                except OSError as error:  # not its content is at fault: keep what we have of it
-                    report.skipped.append((entry.id, f"cannot open the file: {error.strerror}"))
-                    diff.unread.append(entry.id)
-                    continue
-                change = self._change(entry, data, seen_ns, chain)
-                if change.file and change.file.problem:
-                    report.skipped.append((entry.id, change.file.problem))
-                    if entry.id not in added:
-                        report.removed.append(entry.id)  # what it held before is no longer in the folder
-                else:
-                    (report.added if entry.id in added else report.changed).append(entry.id)
-                batch.append(change)
-                size += len(change.nodes)
-                if size >= _BATCH:
-                    yield batch
-                    batch, size = [], 0
-            if batch:
-                yield batch
-
-    def _change(self, entry: FileEntry, data: bytes, seen_ns: int, chain: Sequence[NodeGroup]) -> Change:
-        def record(problem: str | None, metadata: Metadata) -> FileRecord:
-            return FileRecord(entry.id, entry.stamp, seen_ns, content_hash(data), problem, metadata)
-
-        try:
-            with span("read"):
-                document = read(entry.path, self.folder, data)
-                check_metadata(document.metadata, document.id)
-        except ReadError as error:
-            return Change(entry.id, record(str(error), {}), ())
-        with span("split"):
-            nodes = cut(document, chain)
-        longest = max((len(node.text.encode()) for node in nodes if node.group in self._searched), default=0)
-        if (limit := self._store_class.max_text) is not None and longest > limit:
-            problem = f"a passage of {longest:,} bytes: the {self._store_class.kind} store keeps {limit:,}"
-            return Change(entry.id, record(problem, {}), ())
-        return Change(entry.id, record(None, document.metadata), nodes)
-
     def _fill_indexes(self, library: Library) -> None:
-        for name, (group, make) in self._indexes.items():
+        for name, (_, make) in self._indexes.items():
             if name not in self._live:
                 with span(f"index {name}"):
                     index = make()
-                    for nodes, vectors in library.stores[group or self.group].items():
+                    group = self.index_group(name)
+                    for nodes, vectors in library.stores[group].items():
                         _feed(index, nodes, vectors)
-                    self._live[name] = (group or self.group, index)
+                    self._live[name] = (group, index)
 
     # ---- what an open library answers ----
 
@@ -467,9 +335,16 @@ class KnowledgeBase:
         """A registered index, filled and up to date. Raises ``LibraryError`` before ``start``."""
         if self._library is None:
             raise LibraryError("the library is not open: call start() first")
-        if name not in self._live:
-            raise ValueError(f"there is no index {name!r}; have {', '.join(['default', *self._indexes])}")
+        self.index_group(name)
         return self._live[name][1]
+
+    def index_group(self, name: str) -> str:
+        """The group whose nodes a registered index holds; that of ``"default"`` is ``group``."""
+        if name == "default":
+            return self.group
+        if name not in self._indexes:
+            raise ValueError(f"there is no index {name!r}; have {', '.join(['default', *self._indexes])}")
+        return self._indexes[name][0] or self.group
 
     def get(self, ids: Sequence[str], group: str) -> list[Node]:
         """Nodes of any group by id, in order; unknown ids are left out."""
@@ -498,6 +373,13 @@ def _feed(index: Index | StoreIndex, nodes: Sequence[Node], vectors: Vectors) ->
         index.add(nodes, vectors)
     else:
         index.update(nodes)
+
+
+def _would_be_scanned(home: Path, folder: Path) -> bool:
+    place, root = home.resolve(), folder.resolve()
+    return place.is_relative_to(root) and not any(
+        part.startswith(".") for part in place.relative_to(root).parts
+    )
 
 
 def _free(home: Path | None) -> str:

@@ -14,8 +14,8 @@ class Retriever:
     ``target`` names an ancestor group: small nodes are matched, the larger ones that they were cut
     from are returned, each once, with the score of its best child. Without a ``group`` the default
     is just that: the knowledge base's first group is matched, its parents are returned. ``index``
-    is a registered one; the default is the store's own search. ``where`` filters: field → value or
-    allowed values.
+    is a registered one, and brings its group; the default is the store's own search. ``where``
+    filters: field → value or allowed values.
     """
 
     def __init__(
@@ -30,9 +30,12 @@ class Retriever:
     ) -> None:
         if k < 1:
             raise ValueError(f"k is {k}; ask for at least one hit")
-        self.kb, self.group, self.k, self.index, self.where = kb, group or kb.group, k, index, where
+        self.kb, self.k, self.index, self.where = kb, k, index, where
+        self.group = group or kb.index_group(index)
         if index != "default" and where:
             raise ValueError(f"index {index!r} knows no filter; use the default index with where=…")
+        if index != "default" and (held := kb.index_group(index)) != self.group:
+            raise ValueError(f"index {index!r} holds nodes of group {held!r}, not of {self.group!r}")
         kb.search_group(self.group)
         if group is None and target is None:
             target = kb.parent_group(self.group)
@@ -55,11 +58,6 @@ class Retriever:
                     hits = self.kb.search(vector, fetch, self.group, self.where)
                 else:
                     hits = list(self.kb.index(self.index).query(query, fetch))
-                    if hits and (found_in := hits[0].node.group) != self.group:
-                        raise ValueError(
-                            f"index {self.index!r} holds nodes of group {found_in!r}, not of {self.group!r}: "
-                            f"say Retriever(kb, {found_in!r}, index={self.index!r})"
-                        )
             found = self._ancestors(hits, k) if self._path else hits
             if len(found) >= k or len(hits) < fetch:
                 return found[:k]

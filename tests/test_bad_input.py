@@ -18,6 +18,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -574,3 +575,23 @@ def test_a_folder_full_of_trouble_loses_nothing(
         again = kb.start()
         assert again.warm and again.nodes == nodes
         assert sorted(again.skipped) == sorted(report.skipped)
+
+
+# ---- places ----
+
+
+@pytest.mark.parametrize("kind", ["file", "chroma", "milvus"])
+def test_a_store_among_the_documents_is_refused(kind: str, tmp_path: Path) -> None:
+    def conf(place: Path) -> dict[str, Any]:
+        return {
+            "type": kind,
+            "kwargs": {"uri": str(place / "a.db")} if kind == "milvus" else {"dir": str(place)},
+        }
+
+    (tmp_path / "a.txt").write_text("A document.")
+    for inside in (tmp_path, tmp_path / "store", tmp_path / "x" / ".." / "store"):
+        with pytest.raises(ValueError, match="lies in the folder of documents"):
+            KnowledgeBase(tmp_path, conf(inside))
+    with KnowledgeBase(tmp_path, conf(tmp_path / ".store")) as kb:
+        assert kb.start().added == ["a.txt"]
+        assert kb.start().skipped == []

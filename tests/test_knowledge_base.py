@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ragcourse import knowledge_base
+from ragcourse import ingest
 from ragcourse.documents import Hit, Node
 from ragcourse.embedders import Embedder, StaticEmbedder
 from ragcourse.embedders.base import Vectors
-from ragcourse.knowledge_base import KnowledgeBase, LibraryError, with_title
+from ragcourse.ingest import with_title
+from ragcourse.knowledge_base import KnowledgeBase, LibraryError
 from ragcourse.manifest import Manifest
 from ragcourse.readers import read
 from ragcourse.recall import Retriever
@@ -70,7 +71,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(path.name)
         return read(path, *arguments)
 
-    monkeypatch.setattr(knowledge_base, "read", counting)
+    monkeypatch.setattr(ingest, "read", counting)
     return names
 
 
@@ -557,7 +558,7 @@ def test_chroma_killed_while_it_writes_its_index(
     name: str, docs: Path, tmp_path: Path, embedder: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It writes in place, and drops its log then: vectors of which half was written are nowhere else."""
-    monkeypatch.setattr(knowledge_base, "_BATCH", 1)
+    monkeypatch.setattr(ingest, "BATCH", 1)
     synchronise(2, monkeypatch.setattr)
     with KnowledgeBase(docs, conf("chroma", tmp_path), embedder) as kb:
         kb.start()
@@ -807,7 +808,7 @@ def test_a_search_never_sees_half_a_document(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Another thread looks before and after every single write of the manifest and of the store."""
-    monkeypatch.setattr(knowledge_base, "_BATCH", 10)
+    monkeypatch.setattr(ingest, "BATCH", 10)
     kb = KnowledgeBase(docs, conf(kind, tmp_path), embedder)
     query = embedder.embed(["Version says"])[0]
     seen: list[dict[str, int]] = []

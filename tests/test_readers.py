@@ -6,6 +6,7 @@ import io
 import os
 import random
 import re
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -673,3 +674,16 @@ def test_links_are_followed_to_files_inside_the_folder_only(tmp_path: Path) -> N
     assert problems["self"] == "a symbolic link to a folder; links to folders are not followed"
     assert "symbolic link" in str(problems["loop1.md"])
     assert not any(entry.unreachable for entry in scan(folder))
+
+
+def test_a_folder_deeper_than_the_stack(tmp_path: Path) -> None:
+    folders = [tmp_path]
+    for _ in range(sys.getrecursionlimit() + 100):
+        folders.append(folders[-1] / "d")
+        folders[-1].mkdir()
+    file = folders[-1] / "a.txt"
+    file.write_text("Down here.")
+    assert [entry.id for entry in scan(tmp_path)] == [file.relative_to(tmp_path).as_posix()]
+    file.unlink()
+    for folder in reversed(folders[1:]):  # rmtree, with which pytest cleans up, is recursive
+        folder.rmdir()

@@ -170,8 +170,15 @@ def test_a_registered_index_is_asked_and_may_give_too_many(kb: KnowledgeBase) ->
 
 
 def test_an_index_of_another_group_says_which(kb: KnowledgeBase) -> None:
-    with pytest.raises(ValueError, match=r"holds nodes of group 'sentence', not of 'FineChunk': say Retr"):
+    with pytest.raises(ValueError, match=r"holds nodes of group 'sentence', not of 'FineChunk'"):
         Retriever(kb, "FineChunk", index="fixed")("anything")
+
+
+def test_an_index_brings_its_group(kb: KnowledgeBase) -> None:
+    kb.start()
+    assert Retriever(kb, index="fixed").group == kb.index_group("fixed") == "sentence"
+    with pytest.raises(ValueError, match=r"no index 'none'; have default, fixed"):
+        Retriever(kb, index="none")
 
 
 def test_stages_are_traced(kb: KnowledgeBase) -> None:

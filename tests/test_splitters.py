@@ -20,6 +20,7 @@ from ragcourse.documents import Document
 from ragcourse.paths import HANDBOOK
 from ragcourse.readers import read, scan
 from ragcourse.splitters import (
+    GroupTree,
     NodeGroup,
     RecursiveSplitter,
     Sentences,
@@ -27,7 +28,6 @@ from ragcourse.splitters import (
     TokenSplitter,
     count_tokens,
     cut,
-    default_groups,
     fingerprint,
 )
 from ragcourse.splitters.spans import TokenCounter, sentence_spans, token_spans
@@ -292,11 +292,13 @@ def test_impossible_sizes(chunker: type[TokenSplitter], size: int, overlap: int,
 
 # ---- groups of nodes ----
 
+PRESETS = ("CoarseChunk", "MediumChunk", "FineChunk", "sentence")
+
 
 @given(TEXTS)
 def test_nodes_of_the_presets_know_their_places_and_parents(text: str) -> None:
     document = Document("a.md", text, {"lang": "en"})
-    groups = list(default_groups().values())
+    groups = GroupTree().chain(PRESETS)
     nodes = cut(document, groups)
     by_id = {node.id: node for node in nodes}
     assert len(by_id) == len(nodes)
@@ -316,13 +318,14 @@ def test_nodes_of_the_presets_know_their_places_and_parents(text: str) -> None:
 
 
 def test_the_presets_have_the_usual_sizes() -> None:
-    sizes = {name: getattr(group.transform, "chunk_size", None) for name, group in default_groups().items()}
+    presets = GroupTree().chain(PRESETS)
+    sizes = {group.name: getattr(group.transform, "chunk_size", None) for group in presets}
     assert sizes == {"CoarseChunk": 1024, "MediumChunk": 256, "FineChunk": 128, "sentence": None}
 
 
 def test_cutting_the_handbook_is_the_same_each_time() -> None:
     documents = [read(entry.path, HANDBOOK) for entry in list(scan(HANDBOOK))[:12]]
-    groups = list(default_groups().values())
+    groups = GroupTree().chain(PRESETS)
     for document in documents:
         nodes = cut(document, groups)
         assert nodes == cut(document, groups)

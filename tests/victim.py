@@ -28,7 +28,7 @@ import numpy as np
 import pyarrow.dataset  # noqa: F401
 import pymilvus  # noqa: F401
 
-from ragcourse import knowledge_base
+from ragcourse import ingest
 from ragcourse.knowledge_base import KnowledgeBase
 from ragcourse.stores import STORES, FileStore
 
@@ -168,7 +168,7 @@ def run(job: Job, pipe: Connection) -> None:
 
     The outcome is a pair: the count of steps, and the error's type and message or None.
     """
-    knowledge_base._BATCH = 10
+    ingest.BATCH = 10
     steps = Steps(job, pipe)
     steps.install()
     if job.sync_threshold:

@@ -11,9 +11,10 @@ from ragcourse.bench.child import Task
 from ragcourse.bench.peers.common import sentences
 from ragcourse.documents import Node
 from ragcourse.embedders import Embedder, StaticEmbedder
-from ragcourse.knowledge_base import KnowledgeBase, StartReport
+from ragcourse.knowledge_base import KnowledgeBase
 from ragcourse.readers import READERS, Reader
 from ragcourse.recall import Retriever
+from ragcourse.start_report import StartReport
 from ragcourse.stores import Vectors
 from ragcourse.timing import Trace, tracing
 

@@ -12,10 +12,11 @@ from ragcourse.splitters.chunkers import (
     TokenSplitter,
     fingerprint,
 )
-from ragcourse.splitters.groups import NodeGroup, cut, default_groups
+from ragcourse.splitters.groups import GroupTree, NodeGroup, cut
 from ragcourse.splitters.spans import count_tokens
 
 __all__ = [
+    "GroupTree",
     "NodeGroup",
     "RecursiveSplitter",
     "SentenceSplitter",
@@ -24,6 +25,5 @@ __all__ = [
     "TokenSplitter",
     "count_tokens",
     "cut",
-    "default_groups",
     "fingerprint",
 ]

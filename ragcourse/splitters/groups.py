@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,15 +20,60 @@ class NodeGroup:
     parent: str = ROOT_GROUP
 
 
-def default_groups() -> dict[str, NodeGroup]:
-    """The presets: three sizes of chunk from whole documents, and sentences from the medium one."""
-    presets = (
-        NodeGroup("CoarseChunk", SentenceSplitter(1024, 100)),
-        NodeGroup("MediumChunk", SentenceSplitter(256, 25)),
-        NodeGroup("FineChunk", SentenceSplitter(128, 12)),
-        NodeGroup("sentence", Sentences(), parent="MediumChunk"),
-    )
-    return {group.name: group for group in presets}
+class GroupTree:
+    """Node groups by name; each is cut from whole documents or from a group that was there before it.
+
+    It begins with the presets: three sizes of chunk from whole documents, sentences from the medium one.
+    """
+
+    def __init__(self) -> None:
+        presets = (
+            NodeGroup("CoarseChunk", SentenceSplitter(1024, 100)),
+            NodeGroup("MediumChunk", SentenceSplitter(256, 25)),
+            NodeGroup("FineChunk", SentenceSplitter(128, 12)),
+            NodeGroup("sentence", Sentences(), parent="MediumChunk"),
+        )
+        self._groups = {group.name: group for group in presets}
+
+    def __getitem__(self, name: str) -> NodeGroup:
+        """Raises ``ValueError`` that names the groups there are."""
+        if name not in self._groups:
+            raise ValueError(f"there is no group {name!r}; have {', '.join(self._groups)}")
+        return self._groups[name]
+
+    def define(self, name: str, transform: Splitter, parent: str = ROOT_GROUP) -> None:
+        """Add a group, or cut one anew. Raises ``ValueError`` for what cannot be a group."""
+        if parent != ROOT_GROUP and parent not in self._groups:
+            raise ValueError(
+                f"group {name!r}: there is no parent group {parent!r}; have {', '.join(self._groups)}"
+            )
+        if not callable(transform):
+            raise ValueError(
+                f"group {name!r}: transform is a {type(transform).__name__}, not a function of a text"
+            )
+        if not re.fullmatch(r"[A-Za-z0-9_]{0,63}[A-Za-z0-9]", name) or name == ROOT_GROUP:
+            raise ValueError(
+                f"{name!r} cannot name a group: use letters, digits and underscores, at most 64, a letter "
+                f"or digit at the end, and not {ROOT_GROUP!r}, which is the whole text"
+            )
+        if parent != ROOT_GROUP and name in (group.name for group in self.chain([parent])):
+            raise ValueError(
+                f"group {name!r} would be cut from its own nodes: its parent {parent!r} comes from it"
+            )
+        self._groups[name] = NodeGroup(name, transform, parent)
+
+    def chain(self, names: Iterable[str]) -> list[NodeGroup]:
+        """These groups and all that they are cut from, parents first."""
+        found: dict[str, NodeGroup] = {}
+
+        def visit(name: str) -> None:
+            if name != ROOT_GROUP and name not in found:
+                visit(self[name].parent)
+                found[name] = self[name]
+
+        for name in names:
+            visit(name)
+        return list(found.values())
 
 
 def cut(document: Document, groups: Sequence[NodeGroup]) -> list[Node]:
