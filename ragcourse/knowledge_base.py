@@ -13,6 +13,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -183,16 +184,17 @@ class KnowledgeBase:
     def _start(self, progress: bool, rebuild: bool) -> StartReport:
         begin = time.perf_counter()
         report = StartReport()
-        entries = list(scan(self.folder))
+        files = scan(self.folder)
         serving = self._library is not None and not rebuild
         try:
-            with span("open"):
+            with span("open"), ThreadPoolExecutor(1) as pool:
+                scanning = pool.submit(list[FileEntry], files)  # while a database opens
                 if rebuild:
                     self._close()
                 if self._library is None:
                     self._library = self._open(rebuild)
                     report.recovered = self._library.recovered
-                library = self._library
+                library, entries = self._library, scanning.result()
             self._update(library, entries, report, progress)
             self._fill_indexes(library)
         except (DamagedError, MismatchError) as error:

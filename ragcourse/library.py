@@ -7,6 +7,7 @@ opening undoes or finishes what a crash interrupted.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -56,13 +57,16 @@ class Library:
         self.whole = True  # False once a change was interrupted: opening anew clears up what it left
         with ExitStack() as opened:
             try:
-                self._open(opened, home, settings, rebuild)
+                self._open_manifest(opened, home, settings, rebuild)
+                held = self._open_stores(opened)
             except OSError as error:
                 raise LibraryError(f"the library at {home} cannot be opened: {error}") from error
-            self.recovered = self._recover()
+            self.recovered = self._recover(held)
             self._opened = opened.pop_all()
 
-    def _open(self, opened: ExitStack, home: Path | None, settings: Mapping[str, str], rebuild: bool) -> None:
+    def _open_manifest(
+        self, opened: ExitStack, home: Path | None, settings: Mapping[str, str], rebuild: bool
+    ) -> None:
         if home:
             opened.callback(acquire(home).release)
         self.manifest = _open_manifest(home and home.with_name(home.name + ".sqlite"), rebuild)
@@ -71,9 +75,24 @@ class Library:
             self._destroy()
         self._check(settings)
         self.manifest.add_stores(self.searched)
-        for name in self.searched:
-            self.stores[name] = make_store(self._store_conf, self._dim, name)
-            opened.callback(self.stores[name].close)
+
+    def _open_stores(self, opened: ExitStack) -> dict[str, Future[int]]:
+        """Open the stores side by side; returns how many nodes each one holds, if it can tell."""
+
+        made: dict[str, Store] = {}
+
+        def open_store(name: str) -> Future[int]:
+            made[name] = make_store(self._store_conf, self._dim, name)
+            return pool.submit(made[name].count)
+
+        try:
+            with ThreadPoolExecutor(len(self.searched)) as pool:
+                held = dict(zip(self.searched, pool.map(open_store, self.searched), strict=True))
+        finally:
+            for store in made.values():
+                opened.callback(store.close)
+        self.stores = {name: made[name] for name in self.searched}
+        return held
 
     def close(self) -> None:
         """Release stores, manifest and lock."""
@@ -97,7 +116,7 @@ class Library:
             erase_store(self._store_conf, name)
         self.manifest.reset()
 
-    def _recover(self) -> int:
+    def _recover(self, held: Mapping[str, Future[int]]) -> int:
         """Clear away what an interrupted change left, and find what a store has lost.
 
         Returns the number of nodes cleared away. Documents with lost nodes are forgotten, so that
@@ -106,7 +125,7 @@ class Library:
         pending = self.manifest.pending()
         counts = self.manifest.counts(stored=True)
         for name, store in self.stores.items():
-            if name not in pending.values() and store.count() == counts.get(name, 0):
+            if name not in pending.values() and held[name].result() == counts.get(name, 0):
                 continue
             known = self.manifest.stored_ids(group=name).keys()
             store.restore(known)

@@ -69,7 +69,7 @@ def scan(folder: Path) -> Iterator[FileEntry]:
         raise FileNotFoundError(f"the folder {folder} does not exist: nothing to ingest")
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; give the folder that holds your documents")
-    yield from _walk(folder, folder.resolve())
+    return _walk(folder, folder.resolve())
 
 
 def _walk(folder: Path, root: Path) -> Iterator[FileEntry]:
