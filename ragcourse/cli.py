@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -115,6 +116,28 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def demo(
+    name: Annotated[str | None, typer.Argument(help="A demo's name; by default they are listed.")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="This port; by default the first free one from 8890."),
+    ] = None,
+    browser: Annotated[
+        bool | None,
+        typer.Option("--browser/--no-browser", help="Open the page; by default where there is a desktop."),
+    ] = None,
+) -> None:
+    """Show a widget of a lesson alone and large, for this machine only (127.0.0.1). Ctrl-C stops it."""
+    from ragcourse.demo import demo_table, open_demo
+
+    with plain_errors():
+        if name is None:
+            print(demo_table())
+        else:
+            open_demo(name, port, browser)
+
+
+@app.command()
 def release(
     numbers: Annotated[
         list[str] | None, typer.Argument(metavar="[NN]...", help="Lessons such as 00 01; by default all.")
@@ -131,6 +154,29 @@ def release(
     for line in changes or ["every lesson matches its master"]:
         print(line)
     raise typer.Exit(1 if check and changes else 0)
+
+
+@app.command()
+def grade(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Notebooks, folders or zips.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the report.")] = Path("grades"),
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the marks to this file, too.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the hidden cases; by default another one each time.")
+    ] = None,
+    workers: Annotated[int, typer.Option("-j", "--jobs", min=1, help="Notebooks graded at a time.")] = 2,
+) -> None:
+    """Grade submissions: points for each exercise, a page for each learner and one for the class.
+
+    The exit code is 1 if some could not be graded, else 0, whatever the points.
+    """
+    from ragcourse.grading.command import grade_paths
+
+    with plain_errors():
+        marks = grade_paths(paths, out, json_file, seed, workers)
+    raise typer.Exit(1 if any(mark.error for mark in marks) else 0)
 
 
 @app.command()
