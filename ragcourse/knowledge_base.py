@@ -185,17 +185,20 @@ class KnowledgeBase:
         begin = time.perf_counter()
         report = StartReport()
         files = scan(self.folder)
+        if not self._searched:
+            self._searched.append("sentence")
         serving = self._library is not None and not rebuild
         try:
             with span("open"), ThreadPoolExecutor(1) as pool:
-                scanning = pool.submit(list[FileEntry], files)  # while a database opens
+                scanning = pool.submit(list[FileEntry], files)  # while a database opens, as the next
+                cutting = pool.submit(self._recipe)
                 if rebuild:
                     self._close()
                 if self._library is None:
                     self._library = self._open(rebuild)
                     report.recovered = self._library.recovered
-                library, entries = self._library, scanning.result()
-            self._update(library, entries, report, progress)
+                library = self._library
+            self._update(library, scanning.result(), cutting.result(), report, progress)
             self._fill_indexes(library)
         except (DamagedError, MismatchError) as error:
             self._close()
@@ -237,8 +240,6 @@ class KnowledgeBase:
         self.close()
 
     def _open(self, rebuild: bool) -> Library:
-        if not self._searched:
-            self._searched.append("sentence")
         settings = {
             "embedder": self.embedder.fingerprint,
             "dim": str(self.embedder.dim),
@@ -248,10 +249,14 @@ class KnowledgeBase:
         return Library(self._store_conf, self._home, self._searched, settings, rebuild=rebuild)
 
     def _update(
-        self, library: Library, entries: Sequence[FileEntry], report: StartReport, progress: bool
+        self,
+        library: Library,
+        entries: Sequence[FileEntry],
+        recipe: str,
+        report: StartReport,
+        progress: bool,
     ) -> None:
         manifest = library.manifest
-        recipe = self._recipe()
         recut = manifest.meta().get("groups") != recipe
         with span("compare"):
             diff = compare(entries, manifest.files(), recheck=recut)

@@ -87,7 +87,9 @@ class Library:
 
         try:
             with ThreadPoolExecutor(len(self.searched)) as pool:
-                held = dict(zip(self.searched, pool.map(open_store, self.searched), strict=True))
+                opening = pool.map(open_store, self.searched)
+                self.manifest.counts()  # which takes a while, too, and is kept
+                held = dict(zip(self.searched, opening, strict=True))
         finally:
             for store in made.values():
                 opened.callback(store.close)

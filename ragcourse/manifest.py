@@ -82,7 +82,8 @@ class Manifest:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
         self._mutex = threading.RLock()
-        self._fields: frozenset[str] | None = None  # until the next change
+        self._fields: frozenset[str] | None = None  # these two until the next change
+        self._counts: list[tuple[str, int, int]] | None = None
         self._db = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
         try:
             self._prepare(path)
@@ -113,7 +114,7 @@ class Manifest:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._mutex:
-            self._fields = None
+            self._fields = self._counts = None
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -158,9 +159,13 @@ class Manifest:
 
     def counts(self, *, stored: bool = False) -> dict[str, int]:
         """Group → number of committed nodes; ``stored``: only of groups that are in a store."""
-        return dict(
-            self._rows("SELECT grp, COUNT(*) FROM nodes WHERE body IS NULL OR NOT ? GROUP BY grp", (stored,))
-        )
+        with self._mutex:
+            if self._counts is None:
+                query = "SELECT grp, COUNT(*), SUM(body IS NULL) FROM nodes GROUP BY grp"
+                self._counts = self._rows(query)
+            return {
+                group: (held if stored else all_) for group, all_, held in self._counts if held or not stored
+            }
 
     def stored_ids(self, *, document: str | None = None, group: str | None = None) -> dict[str, str]:
         """Committed nodes that are in a store, id → group, of one document, of one group or of all."""
