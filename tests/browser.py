@@ -39,7 +39,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 from playwright.sync_api import Browser, Error, Locator, Page, TimeoutError, sync_playwright
 
@@ -62,6 +62,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "windowingMode": "none"
     },  # every cell is in the page, also when out of sight
 }
+_CELL = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook .jp-Cell"  # of the notebook in front
 _READY = re.compile(r"https?://(?:127\.0\.0\.1|localhost):(\d+)/")
 _STILL = """async () => {
   await document.fonts.ready;
@@ -73,12 +74,14 @@ _STILL = """async () => {
 class Lab:
     """A JupyterLab server of its own (free port, token, settings in `folder`) and a headless Chromium."""
 
+    settings: ClassVar[dict[str, dict[str, Any]]] = SETTINGS
+
     def __init__(self, folder: Path, *, dark: bool = False, seconds: float = 90) -> None:
         self.folder, self._seconds = folder, seconds
         self.files = folder / "files"
         self.token = os.urandom(16).hex()
         theme = {"theme": "JupyterLab Dark" if dark else "JupyterLab Light"}
-        for name, values in (SETTINGS | {"apputils-extension/themes": theme}).items():
+        for name, values in (self.settings | {"apputils-extension/themes": theme}).items():
             path = folder / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(values), "utf-8")
@@ -148,7 +151,8 @@ class Lab:
                     ready.set()
             ready.set()
 
-        threading.Thread(target=read, daemon=True).start()
+        self._reader = threading.Thread(target=read, daemon=True)
+        self._reader.start()
         if not ready.wait(self._seconds) or not port:
             raise RuntimeError("JupyterLab did not start:\n" + "".join(self.output[-30:]))
         return port[0]
@@ -160,6 +164,7 @@ class Lab:
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()
+        self._reader.join(20)
         if self._server.stdout:
             self._server.stdout.close()
 
@@ -168,12 +173,20 @@ class Lab:
         self, notebook: Path, *, width: int = 1200, height: int = 1500, scale: float = 1, seconds: float = 300
     ) -> Iterator[NotebookPage]:
         """Open a copy of the notebook in single-document mode and wait until its kernel is ready."""
-        path = self._copy(notebook.resolve())
+        path = f"/doc/tree/{self._copy(notebook.resolve()).as_posix()}?token={self.token}&reset"
+        with self.visit(path, width=width, height=height, scale=scale, seconds=seconds) as page:
+            yield page
+
+    @contextmanager
+    def visit(
+        self, path: str, *, width: int = 1200, height: int = 1500, scale: float = 1, seconds: float = 300
+    ) -> Iterator[NotebookPage]:
+        """Open a page of the server that shows a notebook, and wait until its kernel is ready."""
         page = self.browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=scale)
         page.set_default_timeout(seconds * 1000)
         try:
             opened = NotebookPage(page)
-            page.goto(f"http://127.0.0.1:{self.port}/doc/tree/{path.as_posix()}?token={self.token}&reset")
+            page.goto(f"http://127.0.0.1:{self.port}{path}")
             opened.wait_until_ready()
             yield opened
         finally:
@@ -215,7 +228,7 @@ class NotebookPage:
 
     def wait_until_ready(self) -> None:
         """Wait until the notebook is shown and its kernel idle."""
-        self.page.wait_for_selector(".jp-Notebook .jp-Cell")
+        self.page.wait_for_selector(_CELL)
         self.page.evaluate("() => jupyterapp.restored")
         self._wait_for_kernel()
         self.page.add_style_tag(content=".jp-cell-toolbar { display: none !important }")  # lies over the text
@@ -238,10 +251,30 @@ class NotebookPage:
               jupyterapp.commands.execute('notebook:run-all-cells').finally(() => { window.ranAll = true; });
             }"""
         )
+        self._wait_until_ran()
+
+    def run_by_key(self) -> None:
+        """Press Shift+Enter: JupyterLab runs the active cell and goes to the next one; wait as `run_all`."""
+        self.page.evaluate(
+            """() => {
+              window.ranAll = false;
+              const { commandExecuted } = jupyterapp.commands;
+              const follow = (_, command) => {
+                if (!command.id.startsWith('notebook:run')) return;
+                commandExecuted.disconnect(follow);
+                command.result.finally(() => { window.ranAll = true; });
+              };
+              commandExecuted.connect(follow);
+            }"""
+        )
+        self.page.keyboard.press("Shift+Enter")
+        self._wait_until_ran()
+
+    def _wait_until_ran(self) -> None:
         try:
             self.page.wait_for_function("() => window.ranAll")
         except TimeoutError as error:
-            prompts = self.page.locator(".jp-Notebook .jp-Cell").evaluate_all(
+            prompts = self.page.locator(_CELL).evaluate_all(
                 "(cells) => cells.map((cell) => cell.querySelector('.jp-InputPrompt')?.textContent ?? '')"
             )
             running = [number for number, prompt in enumerate(prompts, start=1) if "*" in prompt]
@@ -269,9 +302,22 @@ class NotebookPage:
         )
         return found
 
+    def number(self, cell_id: str) -> int:
+        """Return the number, from 1, of the cell with this id."""
+        ids: list[str] = self.page.evaluate(
+            "() => jupyterapp.shell.currentWidget.content.widgets.map((cell) => cell.model.id)"
+        )
+        return ids.index(cell_id) + 1
+
+    def source(self, number: int) -> str:
+        """Return the text of a cell as it is now in the editor."""
+        script = "(i) => jupyterapp.shell.currentWidget.content.widgets[i].model.sharedModel.getSource()"
+        text: str = self.page.evaluate(script, number - 1)
+        return text
+
     def cell(self, number: int) -> Locator:
         """Return the cell with this number, from 1."""
-        return self.page.locator(".jp-Notebook .jp-Cell").nth(number - 1)
+        return self.page.locator(_CELL).nth(number - 1)
 
     def outputs(self, number: int) -> Locator:
         """Return the output area of a code cell."""
@@ -280,7 +326,7 @@ class NotebookPage:
     def shoot_cells(self, folder: Path) -> list[Path]:
         """Save one picture a cell as cell-001.png …"""
         paths = []
-        for number in range(1, self.page.locator(".jp-Notebook .jp-Cell").count() + 1):
+        for number in range(1, self.page.locator(_CELL).count() + 1):
             paths.append(folder / f"cell-{number:03}.png")
             self.cell(number).scroll_into_view_if_needed()
             self.cell(number).screenshot(path=paths[-1], animations="disabled")

@@ -1,4 +1,4 @@
-"""Draw data/results/startup.svg, the picture of the README, from data/results/startup.json.
+"""Draw data/results/startup.svg, the picture of the README, from data/results/startup-peers.json.
 
     python data/build/draw_startup.py
 
@@ -34,7 +34,7 @@ def draw(results: dict[str, Any], target: Path) -> None:
     for row, name in enumerate(order):
         first, second = seconds[name][0], seconds[name][1]
         nodes = starts[name][1][0]["nodes"]
-        axes.barh(row, median(second), color=THEIRS if name == "map" else OURS, height=0.62)
+        axes.barh(row, median(second), color=OURS if name.startswith("ragcourse") else THEIRS, height=0.62)
         axes.plot([min(second), max(second)], [row, row], color="#333333", linewidth=1)
         axes.plot(median(first), row, "|", color="#333333", markersize=13, markeredgewidth=2)
         label = f" {median(second) * 1000:,.0f} ms"
@@ -56,5 +56,5 @@ def draw(results: dict[str, Any], target: Path) -> None:
 
 
 if __name__ == "__main__":
-    draw(json.loads((RESULTS / "startup.json").read_text("utf-8")), RESULTS / "startup.svg")
+    draw(json.loads((RESULTS / "startup-peers.json").read_text("utf-8")), RESULTS / "startup.svg")
     print(RESULTS / "startup.svg")

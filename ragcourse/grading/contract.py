@@ -26,6 +26,7 @@ from ragcourse.grading.result import Outcome, Result
 EXERCISE = re.compile(r"\d+\.\d+")
 SECONDS = 10.0  # default time limit of one check
 STRICT = "RAGCOURSE_STRICT"  # set to 1: a failed check raises
+JUDGE = "RAGCOURSE_JUDGE"  # set to the path of a judge's socket: checks hand in there
 
 CheckFunction = Callable[[Any, np.random.Generator], object]
 
@@ -104,9 +105,16 @@ def check(exercise: str, implementation: object, seed: int = 0) -> Result:
     table.
 
     In a lesson a failed check is shown and nothing is raised, so that Run All goes on; `.passed` tells. Where
-    the environment variable RAGCOURSE_STRICT is 1 (solutions under nbval, the grader) a failed check raises
+    the environment variable RAGCOURSE_STRICT is 1 (solutions under nbval) a failed check raises
     AssertionError. An unknown exercise is a ValueError that lists the known ones.
+
+    Where RAGCOURSE_JUDGE names the socket of a judge (the grader), the contract runs there, and all that
+    comes back is that the implementation was handed in; RuntimeError if it was not.
     """
+    if JUDGE in os.environ:
+        from ragcourse.grading.hand_in import hand_in  # it imports this module
+
+        return hand_in(exercise, implementation, os.environ[JUDGE])
     from ragcourse.grading.contracts import contract_of  # the contracts import this module
 
     result = run(contract_of(exercise), implementation, seed)
@@ -155,14 +163,19 @@ def _run_check(contract: Contract, check: Check, implementation: object, seed: i
         tried.seconds,
         message="your code raised an error",
         given=error.__dict__.get("failing_input", ""),
-        got=f"{text}{_place(error)}",
+        got=f"{text}{place_of(error)}",
         cause=check.cause,
         printed=tried.printed,
     )
 
 
-def _place(error: BaseException) -> str:
-    """Return the place in the learner's own code where the error arose, or "" (as for a wrong signature)."""
+def place_of(error: BaseException) -> str:
+    """Return the place in the learner's own code where the error arose, or "" (as for a wrong signature).
+
+    An error from another process brings its place along, as `place` among its attributes.
+    """
+    if "place" in error.__dict__:
+        return str(error.__dict__["place"])
     library = [str(Path(__file__).parents[1]), *(sysconfig.get_paths()[key] for key in ("stdlib", "purelib"))]
     frames = [
         frame

@@ -122,7 +122,7 @@ class Result:
             f"{self._verdict}, {self._points}</div>"
         )
         body = (
-            "".join(_row(outcome) for outcome in self.outcomes)
+            "".join(outcome_html(outcome) for outcome in self.outcomes)
             if self.written
             else "".join(f'<div style="color:{_GREY}">{escape(line)}</div>' for line in self._unwritten)
         )
@@ -133,7 +133,8 @@ class Result:
         )
 
 
-def _row(outcome: Outcome) -> str:
+def outcome_html(outcome: Outcome) -> str:
+    """Return one check as a row of HTML: its mark, its name, what went wrong, its points."""
     passed = outcome.state == "passed"
     state = "" if passed else f' <span style="color:{_GREY}">({outcome.state})</span>'
     details = "".join(_detail(label, text, _COLOURS[outcome.state]) for label, text in outcome.details)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,8 +19,10 @@ import numpy as np
 
 from ragcourse.grading.cases import for_each
 from ragcourse.grading.contract import Contract
+from ragcourse.grading.contracts._files import read_bytes
 from ragcourse.grading.expect import Mismatch, expect_equal, expect_error, expect_true
 from ragcourse.grading.plain import difference, plain, show
+from ragcourse.grading.spy import spy
 
 contract = Contract("1.2", task="a store in one file whose commits survive a crash at any byte")
 
@@ -49,7 +51,8 @@ def _opened(implementation: Any, path: Path, data: bytes | None = None) -> Itera
     """A store over `path`, which gets the bytes `data` first; closed at the end."""
     if data is not None:
         path.unlink(missing_ok=True)  # ext4 syncs a file that is truncated and written anew
-        path.write_bytes(data)
+        with path.open("xb") as file:
+            file.write(data)
     store = implementation(path)
     try:
         yield store
@@ -60,7 +63,7 @@ def _opened(implementation: Any, path: Path, data: bytes | None = None) -> Itera
 def _bytes(path: Path) -> bytes:
     if not path.exists():
         raise Mismatch("commit() returned and there is no file", cause="all is kept in the one file `path`")
-    return path.read_bytes()
+    return read_bytes(path)
 
 
 def _apply(state: State, batch: Batch) -> State:
@@ -180,33 +183,14 @@ def synced(implementation: Any, rng: np.random.Generator) -> None:
     with _folder() as folder:
         path, state = folder / "store.log", State()
         durable = [b""]
-        with _opened(implementation, path) as store, _spy_on_fsync(lambda: durable.append(_bytes(path))):
+        watched = spy(implementation, os, ["fsync", "fdatasync"], lambda: durable.append(_bytes(path)))
+        with _opened(implementation, path) as store, watched:
             for batch in _single_keys(rng, 3):
                 state = _apply(state, batch)
                 store.commit(dict(batch))
                 left = durable[-1]
                 with _opened(implementation, folder / f"copy{len(durable)}.log", left) as copy:
                     expect_equal(copy.items(), state, given=given)
-
-
-@contextmanager
-def _spy_on_fsync(seen: Callable[[], None]) -> Iterator[None]:
-    real = {name: getattr(os, name) for name in ("fsync", "fdatasync") if hasattr(os, name)}
-
-    def spy(sync: Callable[[Any], None]) -> Callable[[Any], None]:
-        def call(file: Any) -> None:
-            sync(file)
-            seen()
-
-        return call
-
-    try:
-        for name, sync in real.items():
-            setattr(os, name, spy(sync))
-        yield
-    finally:
-        for name, sync in real.items():
-            setattr(os, name, sync)
 
 
 @contract.check("a commit only adds to the end of the file", points=1)
