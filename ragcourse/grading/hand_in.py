@@ -66,8 +66,11 @@ def hand_in_over(sock: socket.socket, exercise: str, implementation: object) -> 
     with _interrupts(end), _printed_to(end):
         try:
             answer = end.hand_in(exercise, implementation)
-        except Ended as error:
-            raise RuntimeError(f"exercise {exercise}: the judge ended before it was done ({error})") from None
+        except (Ended, KeyboardInterrupt) as error:
+            if end.stopped:
+                raise KeyboardInterrupt from None
+            why = str(error) or end.over  # an interrupt may come just behind the learner's code
+            raise RuntimeError(f"exercise {exercise}: the judge ended before it was done ({why})") from None
         finally:
             end.close("the hand-in is over")
     if answer.startswith("refused: "):
@@ -84,6 +87,7 @@ def _interrupts(end: NotebookLink) -> Iterator[None]:
 
     def interrupted(number: int, frame: FrameType | None) -> None:
         if not end.over:  # by the stop button; this thread may be holding a lock of the connection
+            end.stopped = True
             threading.Thread(target=end.close, args=("the notebook was interrupted",)).start()
         elif not end.busy:
             return

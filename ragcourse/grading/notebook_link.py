@@ -34,6 +34,7 @@ class NotebookLink(Link):
         super().__init__(sock)
         self.busy = 0  # calls of the learner's code in the thread that hands in
         self.thread = threading.current_thread()
+        self.stopped = False  # by the person at the notebook
         self._interrupting = threading.Lock()
         self._objects: dict[int, list[Any]] = {}  # number: [object, how often it was sent]
         self._object_numbers: dict[int, int] = {}  # by id()

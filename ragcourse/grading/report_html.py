@@ -166,5 +166,12 @@ def _checks(mark: ExerciseMark) -> str:
 
 
 def _clip_outcome(outcome: Outcome) -> Outcome:
-    texts = ("message", "given", "expected", "got", "cause", "printed")
-    return replace(outcome, **{name: clipped(getattr(outcome, name)) for name in texts})
+    return replace(
+        outcome,
+        message=clipped(outcome.message),
+        given=clipped(outcome.given),
+        expected=clipped(outcome.expected),
+        got=clipped(outcome.got),
+        cause=clipped(outcome.cause),
+        printed=clipped(outcome.printed),
+    )
