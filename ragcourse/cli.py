@@ -181,7 +181,7 @@ def grade(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="startup or query.")],
+    name: Annotated[str, typer.Argument(help="startup, query or grading.")],
     as_json: AsJson = False,
     peers: Annotated[
         bool, typer.Option("--peers", help="Race other frameworks, each in an environment of its own.")

@@ -14,6 +14,7 @@ import pytest
 
 from ragcourse import bench
 from ragcourse.bench.child import Task
+from ragcourse.bench.grading import answers
 from ragcourse.bench.memory import peak_memory_mb
 from ragcourse.bench.peer_race import ENTRIES, OURS, assemble, markdown, write_texts
 from ragcourse.bench.peers.common import sentences, texts
@@ -23,6 +24,9 @@ from ragcourse.bench.report import Report, ratio, write_atomically
 from ragcourse.bench.startup import LIBRARY, edit_and_delete, fill
 from ragcourse.documents import Hit, Node
 from ragcourse.evaluate import Question, load_questions, recall_at_k
+from ragcourse.grading.contract import run
+from ragcourse.grading.contracts import contract_of, contracts
+from ragcourse.grading.workcopy import load_masters
 from ragcourse.knowledge_base import KnowledgeBase
 from ragcourse.recall import Retriever
 
@@ -303,3 +307,10 @@ def _result(nodes: int) -> dict[str, object]:
 
 def _environment(**extra: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(bench.__file__).parents[2]), "PYTHONUTF8": "1", **extra}
+
+
+def test_bench_grading_finds_the_answer_to_every_exercise() -> None:
+    found = {name: answer for master in load_masters().values() for name, answer in answers(master).items()}
+    assert found.keys() == contracts().keys()
+    for exercise, answer in found.items():
+        assert run(contract_of(exercise), answer, 5).passed

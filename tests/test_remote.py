@@ -32,12 +32,15 @@ def remotely(implementation: object, use: Callable[[Any], Any]) -> Any:
     """Return or raise what `use(implementation)` does in a judge, with only a socket in between."""
     ours, theirs = socket.socketpair()
     came: list[Any] = []
+    done = threading.Event()
 
     def handed_in(link: JudgeLink, request: Any) -> str:
         try:
             came.append(use(request[1]))
         except Exception as error:  # noqa: BLE001  raised again below
             came.append(error)
+        finally:
+            done.set()
         return ""
 
     judge = JudgeLink(ours, handed_in, LIMIT)
@@ -47,6 +50,7 @@ def remotely(implementation: object, use: Callable[[Any], Any]) -> Any:
         hand_in_over(theirs, "9.9", implementation)
     finally:
         reader.join()
+        done.wait()
     if isinstance(came[0], Exception):
         raise came[0]
     return came[0]

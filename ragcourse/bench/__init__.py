@@ -29,7 +29,15 @@ def _query(report: Report, *, peers: bool, **options: Any) -> None:
     query(report, **options)
 
 
-BENCHES: dict[str, Callable[..., None]] = {"startup": _startup, "query": _query}
+def _grading(report: Report, *, peers: bool, **options: Any) -> None:
+    from ragcourse.bench.grading import grading
+
+    if peers:
+        raise ValueError("bench grading has no --peers")
+    grading(report, **options)
+
+
+BENCHES: dict[str, Callable[..., None]] = {"startup": _startup, "query": _query, "grading": _grading}
 """Name → function that fills a report: ``bench(report, *, rounds, quick, peers, progress)``."""
 
 
