@@ -304,6 +304,7 @@ def test_two_processes_on_one_library(kind: str, corpus: Corpus, tmp_path: Path)
     ours, theirs = CONTEXT.Pipe()
     holder = CONTEXT.Process(target=hold, args=(job, theirs))
     holder.start()
+    theirs.close()  # or a holder that dies would be waited for
     assert ours.recv() == "open"
     with job.library() as kb:
         for rebuild in (False, True):

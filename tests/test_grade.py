@@ -252,7 +252,7 @@ def test_what_is_no_notebook_is_named_and_stops_nobody(name: str, marks: dict[st
 @pytest.mark.parametrize("name", ["honest 01", "honest 00", "honest, another answer"])
 def test_an_honest_submission_gets_all_points(name: str, marks: dict[str, SubmissionMark]) -> None:
     assert marks[name].points == marks[name].max_points > 0, marks[name].exercises
-    assert marks[name].findings == ()
+    assert {finding.kind for finding in marks[name].findings} <= {"note"}  # "the published solution"
 
 
 @pytest.mark.parametrize("name", ["honest, from Colab", "honest, moved", "honest, with an error of its own"])

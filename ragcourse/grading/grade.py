@@ -243,7 +243,10 @@ def _mark(exercise: str, at: int, copy: WorkingCopy, run: Run, findings: list[Fi
         findings.append(Finding("suspicious", f"exercise {exercise}", text))
         return replace(nothing, message=text)
     points = sum(outcome.points for outcome in outcomes if outcome.state == "passed")
-    return replace(nothing, points=points, message=_first_failure(contract, outcomes), outcomes=outcomes)
+    message = _first_failure(contract, outcomes)
+    if message and run.ended.reason:
+        message = f"the notebook {run.ended.reason} and was stopped; {message}"
+    return replace(nothing, points=points, message=message, outcomes=outcomes)
 
 
 def _first_failure(contract: Contract, outcomes: Sequence[Outcome]) -> str:

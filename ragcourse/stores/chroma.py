@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
@@ -26,6 +27,9 @@ _NEW = "-new"  # ends the name of a collection that will take another one's plac
 _SYNC = 100  # rows that Chroma inserts into its index anew at each opening, at most; its default is 1,000
 _DAMAGE = ("Error creating hnsw segment reader", "Error finding id", "Error getting embedding")
 _PREFIX = "node."  # so that a document's own field "start" does not collide with ours
+
+
+_CLIENTS = threading.Lock()  # Chroma counts the clients of a folder without one
 
 
 class ChromaStore(Store):
@@ -182,10 +186,12 @@ class ChromaStore(Store):
             for collection in (_COLLECTION + kwargs["name"], _COLLECTION + kwargs["name"] + _NEW):
                 _discard(client, collection)
         finally:
-            client.close()
+            with _CLIENTS:
+                client.close()
 
     def close(self) -> None:
-        self._client.close()
+        with _CLIENTS:
+            self._client.close()
 
 
 def _connect(folder: Path) -> Any:
@@ -194,9 +200,10 @@ def _connect(folder: Path) -> Any:
     from chromadb.errors import ChromaError
 
     folder.mkdir(parents=True, exist_ok=True)
+    settings = Settings.model_construct(anonymized_telemetry=False)  # reads no environment, 3 ms faster
     try:
-        settings = Settings.model_construct(anonymized_telemetry=False)  # reads no environment, 3 ms faster
-        return chromadb.PersistentClient(str(folder), settings=settings)
+        with _CLIENTS:
+            return chromadb.PersistentClient(str(folder), settings=settings)
     except (ChromaError, OSError) as error:
         raise StoreError(f"Chroma could not open {folder}: {error}") from error
 
