@@ -261,6 +261,11 @@ def test_a_mishap_costs_nothing(name: str, marks: dict[str, SubmissionMark]) -> 
     assert not any(finding.kind == "suspicious" for finding in marks[name].findings)
 
 
+def test_a_notebook_of_another_lesson_counts_for_that_one(marks: dict[str, SubmissionMark]) -> None:
+    assert marks["honest 00"].lesson == "00"
+    assert all(mark.exercise.startswith("0.") for mark in marks["honest 00"].exercises)
+
+
 def test_one_exercise_of_two(marks: dict[str, SubmissionMark]) -> None:
     assert [(mark.exercise, mark.points) for mark in marks["half"].exercises] == [("1.1", 15), ("1.2", 0)]
     assert marks["half"].exercises[1].message == "not written yet"
