@@ -46,7 +46,7 @@ def draw(results: dict[str, Any], target: Path) -> None:
         )  # fmt: skip
     axes.set_yticks(range(len(order)), order, fontsize=9)
     axes.set_xscale("log")
-    axes.set_xlim(right=axes.get_xlim()[1] * 6)
+    axes.set_xlim(right=axes.get_xlim()[1] * 12)
     axes.set_xlabel("seconds of the second start (bar) and of the first (tick), log scale", fontsize=9)
     nodes = starts[order[-1]][0][0]["nodes"]
     title = f"Opening the same library again: {nodes:,} sentences of the handbook"
