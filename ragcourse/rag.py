@@ -43,7 +43,8 @@ class ExtractiveAnswerer:
     """Answers with the sentence of the hits that is nearest to the question: it cannot invent.
 
     Below ``threshold`` (cosine) it says that the documents do not answer. The default suits the static
-    embedder: 99 % of the handbook's questions reach it, most questions on something else do not.
+    embedder: of the handbook's 224 questions with an answer it refuses 3. Of the 20 without one it refuses
+    1 only: they are of the same field, and nearness to a sentence is no answer to a question.
     """
 
     def __init__(self, embedder: Embedder, threshold: float = 0.33) -> None:
