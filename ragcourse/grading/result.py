@@ -98,7 +98,7 @@ class Result:
         """What to do about a stub: its own words, unless they only repeat the task."""
         message = self.outcomes[0].message
         own = [] if message == f"Exercise {self.exercise}: {self.task}" else [message]
-        return [*own, "replace the line that begins with “raise” by your code, then run this cell again"]
+        return [*own, "replace the line that begins with “raise” by your code, run that cell, then this one"]
 
     def __repr__(self) -> str:
         head = f"Exercise {self.exercise}: {self.task}\n{self._verdict}, {self._points}"
