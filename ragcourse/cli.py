@@ -172,9 +172,14 @@ def grade(
 
     The exit code is 1 if some could not be graded, else 0, whatever the points.
     """
-    from ragcourse.grading.command import grade_paths
-
     with plain_errors():
+        try:
+            from ragcourse.grading.command import grade_paths
+        except ModuleNotFoundError as error:
+            from ragcourse.remedies import install_command
+
+            get = install_command("lab,teacher")
+            raise RuntimeError(f"grading needs {error.name}, which is not installed here: {get}") from error
         marks = grade_paths(paths, out, json_file, seed, workers)
     raise typer.Exit(1 if any(mark.error for mark in marks) else 0)
 

@@ -40,3 +40,12 @@ def test_errors_go_to_standard_error(arguments, code, says) -> None:
     assert result.exit_code == code
     assert says in result.stderr
     assert result.stdout == ""
+
+
+def test_grading_without_nbval_says_how_to_get_it(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['nbval'] = None; from ragcourse.cli import app; app(['grade', 'x.ipynb'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "nbval" in done.stderr and "lab,teacher" in done.stderr and "Traceback" not in done.stderr
