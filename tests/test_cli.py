@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from typer.testing import CliRunner
 
@@ -44,8 +48,7 @@ def test_errors_go_to_standard_error(arguments, code, says) -> None:
 
 def test_grading_without_nbval_says_how_to_get_it(tmp_path: Path) -> None:
     code = "import sys; sys.modules['nbval'] = None; from ragcourse.cli import app; app(['grade', 'x.ipynb'])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "nbval" in done.stderr and "lab,teacher" in done.stderr and "Traceback" not in done.stderr
