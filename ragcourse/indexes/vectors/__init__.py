@@ -1,0 +1,1 @@
+"""Vector indexes, from scratch: vectors in, ids out."""
