@@ -23,11 +23,12 @@ from ragcourse import __version__
 from ragcourse.documents import ROOT_GROUP, Hit, Node, content_hash
 from ragcourse.embedders import Embedder, StaticEmbedder
 from ragcourse.folder_diff import compare
-from ragcourse.indexes import Index
+from ragcourse.indexes import Index, VectorFed
 from ragcourse.ingest import Cutter, NodeEmbedder, with_title
-from ragcourse.library import Library, LibraryError, LibraryLocked, acquire
+from ragcourse.library import Library, LibraryError, LibraryLocked
 from ragcourse.manifest import Change
 from ragcourse.readers import READERS, FileEntry, scan
+from ragcourse.registered_indexes import Make, RegisteredIndexes
 from ragcourse.splitters import GroupTree, Splitter, fingerprint
 from ragcourse.start_report import StartReport
 from ragcourse.stores import (
@@ -37,11 +38,8 @@ from ragcourse.stores import (
     StoreError,
     Vectors,
     Where,
-    erase_store,
-    make_store,
     parse_conf,
 )
-from ragcourse.stores.as_index import StoreIndex
 from ragcourse.stores.base import NODE_FIELDS
 from ragcourse.timing import span
 
@@ -92,15 +90,14 @@ class KnowledgeBase:
         self._embed_text, self._context = embed_text, context
         self._groups = GroupTree()
         self._searched: list[str] = []
-        self._indexes: dict[str, tuple[str | None, Callable[[], Index | StoreIndex]]] = {}
-        self._live: dict[str, tuple[str, Index | StoreIndex]] = {}
+        self._indexes = RegisteredIndexes(self.embedder, self._home)
         self._library: Library | None = None
         self._starting = threading.Lock()
         self._in_step = True  # do the indexes hold what the library holds?
         for name in groups:
             self.search_group(name)
         for name, index in dict((store_conf or {}).get("indices") or {}).items():
-            self._register_store_index(name, index)
+            self._indexes.register_store(name, index)
 
     # ---- what the library is made of: said before start() ----
 
@@ -118,43 +115,26 @@ class KnowledgeBase:
             self._searched.append(group.name)
 
     def register_index(
-        self, name: str, make: Callable[..., Index | StoreIndex], *args: Any, group: str | None = None
+        self, name: str, make: Make | None = None, *args: Any, group: str | None = None, **settings: Any
     ) -> None:
-        """Have ``make(*args)`` called at start, filled with the nodes of ``group`` and kept up to date.
+        """Keep an index of the nodes of ``group`` up to date; ``Retriever(kb, index=name)`` queries it.
 
-        ``Retriever(kb, index=name)`` queries it. ``group`` defaults to the first searched one.
+        ``make`` is the name of one of the course's own kinds (``indexes.kinds``; by default that of
+        the index), the class of such a structure, or anything that, called with ``args`` and
+        ``settings``, returns an ``Index``. ``group`` defaults to the first searched one.
+
+            kb.register_index("trie")
+            kb.register_index("fast", "hnsw", M=32, ef=100)
+            kb.register_index("mine", MyIndex, kb.embedder, group="sentence")
         """
         self._before_start("register_index")
-        if name == "default" or name in self._indexes:
-            raise ValueError(f"the name {name!r} is taken; choose another one for this index")
-        self._indexes[name] = (group, lambda: make(*args))
+        self._indexes.register(name, name if make is None else make, args, group, settings)
         if group is not None:
             self.search_group(group)
 
     def _before_start(self, what: str) -> None:
         if self._library is not None:
             raise LibraryError(f"{what} changes what the library is made of: call it before start()")
-
-    def _register_store_index(self, name: str, index: Any) -> None:
-        where = f'store_conf["indices"][{name!r}]'
-        if not isinstance(index, Mapping) or "backend" not in index:
-            raise ValueError(f'{where} is {index!r}; it takes {{"backend": …, "kwargs": {{…}}}}')
-        conf = {"type" if key == "backend" else key: value for key, value in index.items()}
-        try:
-            parse_conf(conf)
-        except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
-        self.register_index(name, self._store_index, name, conf)
-
-    def _store_index(self, name: str, conf: Mapping[str, Any]) -> StoreIndex:
-        store_class, kwargs = parse_conf(conf)
-        with ExitStack() as opened:
-            if home := store_class.home(**kwargs):
-                opened.callback(acquire(home.with_name(f"{home.name}.{name}")).release)
-            erase_store(conf, f"index_{name}")
-            store = make_store(conf, self.embedder.dim, f"index_{name}")
-            opened.callback(store.close)
-            return StoreIndex(store, self.embedder, opened.pop_all())
 
     @property
     def group(self) -> str:
@@ -194,12 +174,13 @@ class KnowledgeBase:
                 cutting = pool.submit(self._recipe)
                 if rebuild:
                     self._close()
+                    self._indexes.forget()
                 if self._library is None:
                     self._library = self._open(rebuild)
                     report.recovered = self._library.recovered
                 library = self._library
             self._update(library, scanning.result(), cutting.result(), report, progress)
-            self._fill_indexes(library)
+            self._indexes.fill(library, self.group, self._settings())
         except (DamagedError, MismatchError) as error:
             self._close()
             raise LibraryError(f"{error}. start(rebuild=True) builds the library again") from error
@@ -226,10 +207,8 @@ class KnowledgeBase:
         with ExitStack() as closing:
             if self._library is not None:
                 closing.callback(self._library.close)
-            for _, index in self._live.values():
-                if isinstance(index, StoreIndex):
-                    closing.callback(index.close)
-            self._live, self._library = {}, None
+            closing.callback(self._indexes.close)
+            self._library = None
 
     def __enter__(self) -> Self:
         return self
@@ -239,14 +218,17 @@ class KnowledgeBase:
     ) -> None:
         self.close()
 
-    def _open(self, rebuild: bool) -> Library:
-        settings = {
+    def _settings(self) -> dict[str, str]:
+        """What the vectors depend on."""
+        return {
             "embedder": self.embedder.fingerprint,
             "dim": str(self.embedder.dim),
             "context": str(self._context),
             "embed_text": fingerprint(self._embed_text),
         }
-        return Library(self._store_conf, self._home, self._searched, settings, rebuild=rebuild)
+
+    def _open(self, rebuild: bool) -> Library:
+        return Library(self._store_conf, self._home, self._searched, self._settings(), rebuild=rebuild)
 
     def _update(
         self,
@@ -293,21 +275,8 @@ class KnowledgeBase:
         embedder = NodeEmbedder(self.embedder, self._embed_text, self._context)
         fresh, vectors, superseded = library.apply(changes, lambda nodes: embedder.embed(nodes, by_id))
         self._in_step = False
-        for group, index in self._live.values():
-            index.remove([node_id for node_id, name in superseded.items() if name == group])
-            if rows := [row for row, node in enumerate(fresh) if node.group == group]:
-                _feed(index, [fresh[row] for row in rows], vectors[rows])
+        self._indexes.apply(fresh, vectors, superseded)
         self._in_step = True
-
-    def _fill_indexes(self, library: Library) -> None:
-        for name, (_, make) in self._indexes.items():
-            if name not in self._live:
-                with span(f"index {name}"):
-                    index = make()
-                    group = self.index_group(name)
-                    for nodes, vectors in library.stores[group].items():
-                        _feed(index, nodes, vectors)
-                    self._live[name] = (group, index)
 
     # ---- what an open library answers ----
 
@@ -338,20 +307,16 @@ class KnowledgeBase:
             raise ValueError(f"group {name!r} is not searched in this library; it has {', '.join(stores)}")
         return stores[name]
 
-    def index(self, name: str) -> Index | StoreIndex:
+    def index(self, name: str) -> Index | VectorFed:
         """A registered index, filled and up to date. Raises ``LibraryError`` before ``start``."""
         if self._library is None:
             raise LibraryError("the library is not open: call start() first")
         self.index_group(name)
-        return self._live[name][1]
+        return self._indexes[name]
 
     def index_group(self, name: str) -> str:
         """The group whose nodes a registered index holds; that of ``"default"`` is ``group``."""
-        if name == "default":
-            return self.group
-        if name not in self._indexes:
-            raise ValueError(f"there is no index {name!r}; have {', '.join(['default', *self._indexes])}")
-        return self._indexes[name][0] or self.group
+        return self.group if name == "default" else self._indexes.group(name) or self.group
 
     def get(self, ids: Sequence[str], group: str) -> list[Node]:
         """Nodes of any group by id, in order; unknown ids are left out."""
@@ -373,13 +338,6 @@ class KnowledgeBase:
                 raise ValueError(
                     f"no document has a field {name!r} to filter by; have {', '.join(sorted(fields))}"
                 )
-
-
-def _feed(index: Index | StoreIndex, nodes: Sequence[Node], vectors: Vectors) -> None:
-    if isinstance(index, StoreIndex):
-        index.add(nodes, vectors)
-    else:
-        index.update(nodes)
 
 
 def _would_be_scanned(home: Path, folder: Path) -> bool:

@@ -1,5 +1,5 @@
 """Indexes over nodes: what ``KnowledgeBase.register_index`` takes."""
 
-from ragcourse.indexes.base import Index
+from ragcourse.indexes.base import Index, VectorFed
 
-__all__ = ["Index"]
+__all__ = ["Index", "VectorFed"]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ragcourse.documents import Hit, Node
 
@@ -22,3 +26,22 @@ class Index(Protocol):
     def query(self, query: str, k: int) -> Sequence[Hit]:
         """At most ``k`` hits, best first."""
         ...
+
+
+class VectorFed(ABC):
+    """An index that takes the vectors which the library has of its nodes, instead of embedding anew."""
+
+    @abstractmethod
+    def add(self, nodes: Sequence[Node], vectors: NDArray[np.float32]) -> None:
+        """Take in nodes with their vectors (len(nodes), dim); one whose id is known already is replaced."""
+
+    @abstractmethod
+    def remove(self, ids: Iterable[str]) -> None:
+        """Forget nodes; unknown ids are ignored."""
+
+    @abstractmethod
+    def query(self, query: str, k: int) -> Sequence[Hit]:
+        """At most ``k`` hits, best first."""
+
+    def close(self) -> None:  # noqa: B027 - most hold nothing that must be released
+        """Release what it holds."""

@@ -7,10 +7,11 @@ from contextlib import ExitStack
 
 from ragcourse.documents import Hit, Node
 from ragcourse.embedders import Embedder
+from ragcourse.indexes.base import VectorFed
 from ragcourse.stores.base import Store, Vectors
 
 
-class StoreIndex:
+class StoreIndex(VectorFed):
     """Nodes of one group in a store of another type.
 
     It is filled anew at each start, since the library that it indexes may have changed without it.
@@ -21,7 +22,6 @@ class StoreIndex:
         self._store, self._embedder, self._opened = store, embedder, opened
 
     def add(self, nodes: Sequence[Node], vectors: Vectors) -> None:
-        """Take in nodes with the vectors (len(nodes), dim) that the library has of them."""
         self._store.add(nodes, vectors)
         self._store.flush()
 

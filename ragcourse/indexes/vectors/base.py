@@ -61,6 +61,7 @@ class VectorIndex(ABC):
         if metric not in get_args(Metric):
             raise ValueError(f"metric is {metric!r}; known are {', '.join(get_args(Metric))}")
         self.dim, self.metric = int(dim), metric
+        self.note: Any = None
         self._ids = Ids()
         self._lock = SharedLock()
 
@@ -125,21 +126,25 @@ class VectorIndex(ABC):
                 scores[:, :most] = 0 - distances  # 0 - 0 is 0; -0 would print as -0.0
         return Found(ids[0], scores[0]) if np.ndim(queries) == 1 else Found(ids, scores)
 
-    def save(self, path: str | Path) -> None:
-        """Write the index to one file, all or nothing: JSON settings, plain arrays, a checksum; no pickle."""
+    def save(self, path: str | Path, note: object = None) -> None:
+        """Write the index to one file, all or nothing: JSON settings, plain arrays, a checksum; no pickle.
+
+        ``note`` is anything that JSON can hold; the loaded index has it in ``note``.
+        """
         with self._lock.shared():
-            settings = {"kind": self.kind, **self._settings()}
-            write_index(Path(path), settings, {"ids": self._ids.of_slots, **self._arrays()})
+            head = {"kind": self.kind, "settings": self._settings(), "note": note}
+            write_index(Path(path), head, {"ids": self._ids.of_slots, **self._arrays()})
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read what ``save`` wrote. ``IndexFileError`` names a file that is damaged or of another kind."""
         path = Path(path)
-        settings, arrays = read_index(path)
-        if (kind := settings.pop("kind", None)) != cls.kind:
+        head, arrays = read_index(path)
+        if (kind := head["kind"]) != cls.kind:
             raise IndexFileError(f"{path} holds an index of kind {kind!r}, not {cls.kind!r}")
         try:
-            index = cls(**settings)
+            index = cls(**head["settings"])
+            index.note = head["note"]
             index._ids.append(arrays.pop("ids"))
             index._restore(arrays)
         except (KeyError, TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""One file for one index: the safetensors format, with settings as JSON and a checksum over all of it.
+"""One file for one index: the safetensors format, with its settings as JSON and a checksum over all of it.
 
 Other tools can read the arrays; nothing in the file is ever executed. The SHA-256 covers the settings
 and each array's name, type, shape and bytes, so that a file that was cut, overwritten or changed
@@ -26,11 +26,11 @@ class IndexFileError(ValueError):
     """A file that holds no index that can be used; the message names it."""
 
 
-def write_index(path: Path, settings: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+def write_index(path: Path, head: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write one index; the file appears whole, under its name, or not at all."""
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    text = json.dumps(settings, sort_keys=True)
-    metadata = {"format": FORMAT, "settings": text, "sha256": _checksum(text, arrays)}
+    text = json.dumps(head, sort_keys=True)
+    metadata = {"format": FORMAT, "head": text, "sha256": _checksum(text, arrays)}
     new = path.with_name(path.name + ".new")
     try:
         save_file(arrays, new, metadata)
@@ -42,7 +42,7 @@ def write_index(path: Path, settings: Mapping[str, Any], arrays: Mapping[str, ND
 
 
 def read_index(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Settings and arrays of an index. ``FileNotFoundError``; ``IndexFileError`` for what is no index."""
+    """Head and arrays of an index. ``FileNotFoundError``; ``IndexFileError`` for what is no index."""
     if not path.is_file():
         raise FileNotFoundError(f"there is no index file {path}")
     try:
@@ -53,17 +53,17 @@ def read_index(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         raise IndexFileError(f"{path} is no index file, or it is damaged: {error}") from error
     if metadata.get("format") != FORMAT:
         raise IndexFileError(f"{path} is not of the format {FORMAT!r}; build the index anew and save it")
-    text = metadata.get("settings", "")
+    text = metadata.get("head", "")
     if metadata.get("sha256") != _checksum(text, arrays):
         raise IndexFileError(
             f"{path} is damaged, its checksum does not fit; build the index anew and save it"
         )
-    settings: dict[str, Any] = json.loads(text)
-    return settings, arrays
+    head: dict[str, Any] = json.loads(text)
+    return head, arrays
 
 
-def _checksum(settings: str, arrays: Mapping[str, NDArray[Any]]) -> str:
-    digest = hashlib.sha256(settings.encode())
+def _checksum(head: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+    digest = hashlib.sha256(head.encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])
         digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())

@@ -1,0 +1,67 @@
+"""A key index over nodes: ``update``, ``remove`` and ``query`` for a trie, a B-tree, a hash table …"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
+
+from ragcourse.documents import Hit, Node
+from ragcourse.indexes.keys.base import KeyIndex
+
+
+@runtime_checkable
+class _Prefixed(Protocol):
+    def prefix(self, prefix: str) -> Iterator[tuple[str, str]]: ...
+
+
+def whole_text(text: str) -> list[str]:
+    """One key, the text itself: for a library of words or titles, as in the reference practice."""
+    return [text]
+
+
+def words(text: str) -> list[str]:
+    """The different words of a text, without case, in order of appearance."""
+    return list(dict.fromkeys(re.findall(r"\w+", text.casefold())))
+
+
+class KeyNodeIndex:
+    """Finds nodes by keys that their text and the query share; the score is the share of the query's keys.
+
+    ``keys_of`` cuts both into keys: ``whole_text`` or ``words``. With a trie, a query that ends in ``*``
+    asks for all keys that start like its last one. It is in memory, and filled anew at each start:
+    that takes no longer than to read it from a file.
+    """
+
+    def __init__(
+        self, keys: KeyIndex[str, str], keys_of: Callable[[str], Collection[str]] = whole_text
+    ) -> None:
+        self.keys, self.keys_of = keys, keys_of
+        self._nodes: dict[str, Node] = {}
+
+    def update(self, nodes: Sequence[Node]) -> None:
+        """Take in nodes; one whose id is known already replaces it."""
+        self.remove(node.id for node in nodes)
+        for node in nodes:
+            self._nodes[node.id] = node
+            for key in self.keys_of(node.text):
+                self.keys.add(key, node.id)
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """Forget nodes; unknown ids are ignored."""
+        for node_id in ids:
+            if node := self._nodes.pop(node_id, None):
+                for key in self.keys_of(node.text):
+                    self.keys.remove(key, node_id)
+
+    def query(self, query: str, k: int) -> list[Hit]:
+        """The ``k`` nodes with most of the query's keys, those added first before others."""
+        wanted = self.keys_of(query.removesuffix("*"))
+        shared: Counter[str] = Counter()
+        for place, key in enumerate(wanted, start=1):
+            if query.endswith("*") and place == len(wanted) and isinstance(self.keys, _Prefixed):
+                shared.update(dict.fromkeys(node_id for _, node_id in self.keys.prefix(key)))
+            else:
+                shared.update(self.keys.get(key))
+        return [Hit(self._nodes[node_id], count / len(wanted)) for node_id, count in shared.most_common(k)]
