@@ -64,8 +64,9 @@ class RegisteredIndexes:
         if isinstance(make, type) and issubclass(make, (KeyIndex, VectorIndex)):
             if args:
                 raise TypeError(f"index {name!r}: give the settings of {make.__name__} by name")
-            chosen = make
-            self._make[name] = lambda store: index_of_nodes(chosen, self._embedder, store.get, **settings)
+            of_nodes = partial(index_of_nodes, make, self._embedder, **settings)
+            of_nodes(None)  # wrong settings are told here, not at start
+            self._make[name] = lambda store: of_nodes(store.get)
         else:
             self._make[name] = lambda _: make(*args, **settings)
         self._groups[name] = group

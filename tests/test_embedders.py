@@ -104,7 +104,7 @@ def test_static_long_text_and_many_texts(static: StaticEmbedder) -> None:
         np.testing.assert_array_equal(vectors[i], static.embed([many[i]])[0])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(st.characters(), min_size=1).filter(lambda text: not text.isspace()))
 def test_static_any_text_has_a_unit_vector(static: StaticEmbedder, text: str) -> None:
     vector = static.embed(["other", text])[1]

@@ -41,7 +41,10 @@ def structure(kind: str) -> type[KeyIndex[Any, Any]] | type[VectorIndex]:
 
 
 def index_of_nodes(
-    structure: type[KeyIndex[Any, Any]] | type[VectorIndex], embedder: Embedder, fetch: Fetch, **settings: Any
+    structure: type[KeyIndex[Any, Any]] | type[VectorIndex],
+    embedder: Embedder,
+    fetch: Fetch | None = None,
+    **settings: Any,
 ) -> Index | VectorFed:
     """A structure behind the adapter of its family: keys, or vectors under the cosine unless told otherwise.
 
