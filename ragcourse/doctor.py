@@ -21,7 +21,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal
 
-from ragcourse import probes, remedies
+from ragcourse import index_probes, probes, remedies
 from ragcourse.bench.host import describe_host
 
 if TYPE_CHECKING:
@@ -65,9 +65,13 @@ def parts() -> list[Part]:
         Part("store: file", probes.file_store, True, lab),
         Part("store: chroma", probes.chroma_store, True, lab),
         Part("store: milvus", probes.milvus_store, True, lab),
+        Part("compiler", index_probes.compiler, True, lab),
         Part("JupyterLab", probes.jupyterlab, True, lab),
         Part("kernel python3", probes.kernel, True, lab),
         Part("widgets", probes.widgets, True, lab),
+        Part("words", index_probes.words, True, lab),
+        Part("hnswlib", index_probes.hnswlib, False, remedies.install_command("lab,hnswlib")),
+        Part("peers of bench", index_probes.peers, False, remedies.install_command("lab,bench")),
         Part("Chromium", probes.chromium, False, remedies.system_command("chromium")),
         Part("Redis", probes.redis, False, remedies.redis_command()),
         Part("vLLM", probes.vllm, False, remedies.vllm_command()),

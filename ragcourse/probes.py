@@ -75,13 +75,14 @@ def file_store() -> str:
 
 def chroma_store() -> str:
     """Chroma, in this process, on disk."""
-    return f"chromadb {_version('chromadb')}: " + _use_store({"type": "chroma", "kwargs": {"dir": "library"}})
+    conf = {"type": "chroma", "kwargs": {"dir": "library"}}
+    return f"chromadb {version_of('chromadb')}: " + _use_store(conf)
 
 
 def milvus_store() -> str:
     """Milvus Lite, on disk."""
     conf = {"uri": "library.db", "index_kwargs": {"index_type": "FLAT", "metric_type": "COSINE"}}
-    versions = f"milvus-lite {_version('milvus-lite')}, pymilvus {_version('pymilvus')}: "
+    versions = f"milvus-lite {version_of('milvus-lite')}, pymilvus {version_of('pymilvus')}: "
     return versions + _use_store({"type": "milvus", "kwargs": conf})
 
 
@@ -108,7 +109,7 @@ def _use_store(conf: dict[str, Any]) -> str:
 
 def jupyterlab() -> str:
     """JupyterLab is installed and complete."""
-    version = _version("jupyterlab")
+    version = version_of("jupyterlab")
     from jupyterlab.labapp import LabApp
 
     static = Path(LabApp().static_dir)
@@ -119,7 +120,7 @@ def jupyterlab() -> str:
 
 def kernel() -> str:
     """The kernel called python3 computes, and is this very environment."""
-    _version("ipykernel")
+    version_of("ipykernel")
     os.environ.update(KERNEL_OF_THIS_ENVIRONMENT)
     from jupyter_client.manager import start_new_kernel
 
@@ -133,12 +134,12 @@ def kernel() -> str:
     prefix = reply["content"]["user_expressions"]["prefix"]["data"]["text/plain"].strip("'\"")
     if Path(prefix).resolve() != Path(sys.prefix).resolve():
         raise RuntimeError(f"the kernel called python3 runs in {prefix}, not in {sys.prefix}")
-    return f"ipykernel {_version('ipykernel')} runs in this environment"
+    return f"ipykernel {version_of('ipykernel')} runs in this environment"
 
 
 def widgets() -> str:
     """What the lessons draw with."""
-    return ", ".join(f"{name} {_version(name)}" for name in ("ipywidgets", "anywidget", "matplotlib"))
+    return ", ".join(f"{name} {version_of(name)}" for name in ("ipywidgets", "anywidget", "matplotlib"))
 
 
 def chromium() -> str:
@@ -209,7 +210,8 @@ def _say(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
 
 
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """The installed version of a package, or `Missing`."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -36,8 +36,10 @@ SYSTEMS = [  # sys_platform, platform_system, os_name, platform_machine
 PACKAGE_OF = {
     "IPython": "ipywidgets",
     "docx": "python-docx",
+    "faiss": "faiss-cpu",
     "grpc": "pymilvus",
     "jupyter_client": "jupyterlab",
+    "llvmlite": "numba",
     "traitlets": "ipywidgets",
     "yaml": "pyyaml",
 }

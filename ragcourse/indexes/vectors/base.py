@@ -250,3 +250,14 @@ def grown(array: NDArray[Any], rows: int) -> NDArray[Any]:
     larger = np.empty((max(rows, 2 * len(array)), *array.shape[1:]), array.dtype)
     larger[: len(array)] = array
     return larger
+
+
+def stored(arrays: Mapping[str, NDArray[Any]], name: str, dtype: type, *shape: int | None) -> NDArray[Any]:
+    """One array from a file, writable; ``ValueError`` unless it has this type and shape (None: any length)."""
+    array = arrays[name]
+    fits = array.ndim == len(shape) and all(
+        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype != dtype:
+        raise ValueError(f"{name} is {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}")
+    return np.require(array, requirements="CW")
