@@ -118,9 +118,7 @@ def test_a_trie_over_nodes_of_one_word_each_is_the_reference_practice(
     kb.start()
     look_up = Retriever(kb, index="trie", k=3)
     assert [hit.node.text for hit in look_up("zwitterionic")] == ["zwitterionic"]
-    assert [hit.node.text for hit in look_up("la*")] == ["later", "lazy"] or {
-        hit.node.text for hit in look_up("la*")
-    } == {"lazy", "later"}
+    assert [hit.node.text for hit in look_up("la*")] == ["later", "lazy"]  # in order of the alphabet
     assert look_up("zwitter") == []
     kb.close()
 
@@ -131,18 +129,18 @@ def test_the_next_start_takes_the_index_from_its_file(
     with library(docs, tmp_path, embedder, "hnsw") as kb:
         kb.start()
         first = kb.search(embedder.embed(["dough"])[0], 5)
-    assert added == [5]
+    assert added == [3]
     with library(docs, tmp_path, embedder, "hnsw") as kb:
         kb.start()
         assert [hit.node for hit in Retriever(kb, "sentence", 5, index="hnsw")("dough")] == [
             hit.node for hit in first
         ]
-    assert added == [5]
+    assert added == [3]
     (docs / "cache.txt").write_text("A cache keeps answers to earlier questions. It forgets the oldest.")
     with library(docs, tmp_path, embedder, "hnsw") as kb:
         kb.start()
-        assert len(kb.index("hnsw").node_ids) == 6  # type: ignore[union-attr]
-    assert added == [5, 1] or added == [5, 2]
+        assert found(kb, "hnsw", "it forgets the oldest") == ["cache.txt"]
+    assert added == [3, 1]
 
 
 @pytest.mark.parametrize("change", ["damaged", "cut", "settings", "kind", "rebuild", "gone"])
@@ -165,7 +163,7 @@ def test_an_index_that_does_not_match_is_built_anew(
     with library(docs, tmp_path, embedder, "near", **other) as kb:
         kb.start(rebuild=change == "rebuild")
         assert found(kb, "near", "a log is replayed after a crash") == ["log.txt"]
-    assert added == [5, 5]
+    assert added == [3, 3]
 
 
 def test_every_kind_is_where_it_is_said_to_be_and_has_its_name(embedder: StaticEmbedder) -> None:

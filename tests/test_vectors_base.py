@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from ragcourse.indexes.vectors.files import IndexFileError, read_index, write_index
 from ragcourse.indexes.vectors.ids import Ids
-from ragcourse.indexes.vectors.sharing import SharedLock
+from ragcourse.indexes.sharing import SharedLock
 
 # ---- ids ----
 

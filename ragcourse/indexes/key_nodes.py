@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from ragcourse.documents import Hit, Node
 from ragcourse.indexes.keys.base import KeyIndex
+from ragcourse.indexes.sharing import SharedLock
 
 
 @runtime_checkable
@@ -31,7 +32,7 @@ class KeyNodeIndex:
 
     ``keys_of`` cuts both into keys: ``whole_text`` or ``words``. With a trie, a query that ends in ``*``
     asks for all keys that start like its last one. It is in memory, and filled anew at each start:
-    that takes no longer than to read it from a file.
+    that takes no longer than to read it from a file. Threads may query while one changes it.
     """
 
     def __init__(
@@ -39,29 +40,40 @@ class KeyNodeIndex:
     ) -> None:
         self.keys, self.keys_of = keys, keys_of
         self._nodes: dict[str, Node] = {}
+        self._lock = SharedLock()
 
     def update(self, nodes: Sequence[Node]) -> None:
         """Take in nodes; one whose id is known already replaces it."""
-        self.remove(node.id for node in nodes)
-        for node in nodes:
-            self._nodes[node.id] = node
-            for key in self.keys_of(node.text):
-                self.keys.add(key, node.id)
+        with self._lock.exclusive():
+            for node in nodes:
+                self._forget(node.id)
+                self._nodes[node.id] = node
+                for key in self._keys(node.text):
+                    self.keys.add(key, node.id)
 
     def remove(self, ids: Iterable[str]) -> None:
         """Forget nodes; unknown ids are ignored."""
-        for node_id in ids:
-            if node := self._nodes.pop(node_id, None):
-                for key in self.keys_of(node.text):
-                    self.keys.remove(key, node_id)
+        with self._lock.exclusive():
+            for node_id in ids:
+                self._forget(node_id)
 
     def query(self, query: str, k: int) -> list[Hit]:
         """The ``k`` nodes with most of the query's keys, those added first before others."""
-        wanted = self.keys_of(query.removesuffix("*"))
+        wanted = self._keys(query.removesuffix("*"))
         shared: Counter[str] = Counter()
-        for place, key in enumerate(wanted, start=1):
-            if query.endswith("*") and place == len(wanted) and isinstance(self.keys, _Prefixed):
-                shared.update(dict.fromkeys(node_id for _, node_id in self.keys.prefix(key)))
-            else:
-                shared.update(self.keys.get(key))
-        return [Hit(self._nodes[node_id], count / len(wanted)) for node_id, count in shared.most_common(k)]
+        with self._lock.shared():
+            for place, key in enumerate(wanted, start=1):
+                if query.endswith("*") and place == len(wanted) and isinstance(self.keys, _Prefixed):
+                    shared.update({node_id: None for _, node_id in self.keys.prefix(key)}.keys())
+                else:
+                    shared.update(self.keys.get(key))
+            best = shared.most_common(k)
+            return [Hit(self._nodes[node_id], count / len(wanted)) for node_id, count in best]
+
+    def _forget(self, node_id: str) -> None:
+        if node := self._nodes.pop(node_id, None):
+            for key in self._keys(node.text):
+                self.keys.remove(key, node_id)
+
+    def _keys(self, text: str) -> list[str]:
+        return list(dict.fromkeys(self.keys_of(text)))  # each once

@@ -119,7 +119,7 @@ class BTree(KeyIndex[K, V]):
             raise no_such(key, value)
         gone = len(values) if value is ALL else 1
         if gone < len(values):
-            values.remove(value)  # type: ignore[arg-type]
+            values.remove(value)
         else:
             leaf = node
             if node.children:

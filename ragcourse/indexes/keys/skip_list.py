@@ -167,8 +167,8 @@ class SkipList(KeyIndex[K, V]):
         rank = {id(node): place for place, node in enumerate(self._on(0), start=1)} | {id(self._head): 0}
         self._must(len(rank) == self._size + 1, f"there are {len(rank) - 1} values, len says {self._size}")
         keys = self.levels()[0]
-        for before, after in pairwise(keys):
-            self._must(not after < before, f"{before!r} comes before {after!r}")  # type: ignore[operator]
+        for one, other in pairwise(keys):
+            self._must(not other < one, f"{one!r} comes before {other!r}")  # type: ignore[operator]
         for level in range(len(self._head.next)):
             self._must(level == 0 or self._head.next[level] is not None, f"nothing is on level {level}")
             for node in [self._head, *self._on(level)]:

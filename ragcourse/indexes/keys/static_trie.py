@@ -31,15 +31,20 @@ from itertools import islice
 from typing import Any, Generic
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ragcourse.compiled import kernel
-from ragcourse.indexes.keys.base import V
+from ragcourse.indexes.keys.base import V, shortened
+from ragcourse.indexes.keys.static_trie_kernels import (
+    END_OF_GROUP,
+    END_OF_WORD,
+    NOWHERE,
+    Ints,
+    Letters,
+    copy_tails,
+    find,
+    lay_out,
+    shared,
+)
 from ragcourse.indexes.keys.trie import text
-
-Bytes = NDArray[np.uint8]
-_END_OF_GROUP = 255
-_NOWHERE = -(2**31)  # no leaf: there are fewer words
 
 
 class StaticTrie(Generic[V]):
@@ -61,7 +66,7 @@ class StaticTrie(Generic[V]):
         if values is not None and len(values) != len(words):
             raise ValueError(f"there are {len(words)} words and {len(values)} values; give one for each")
         data, start = letters(words)
-        if len(data) + len(words) >= -_NOWHERE // 2:
+        if len(data) + len(words) >= -NOWHERE // 2:
             raise ValueError(f"the words have {len(data):,} bytes; the most is about a thousand million")
         self._values = values
         order = np.array(sorted(range(len(words)), key=words.__getitem__), np.int64)  # that of UTF-8 too
@@ -98,7 +103,7 @@ class StaticTrie(Generic[V]):
         number = int(self.find_many([key])[0])
         return [] if number < 0 else [self._value(number)]
 
-    def find_many(self, words: Sequence[str]) -> NDArray[np.int64]:
+    def find_many(self, words: Sequence[str]) -> Ints:
         """The places of ``words`` among those that the trie was built from (n,); -1 for an unknown one."""
         data, start = letters(words)
         found = np.empty(len(words), np.int64)
@@ -112,11 +117,16 @@ class StaticTrie(Generic[V]):
         """
         if limit is not None and limit < 0:
             raise ValueError(f"limit is {limit}; give 0 or more, or None for all")
-        data, _ = letters([prefix])
-        at, used = follow(self._label, self._first, data, 0, len(data))
-        if at == _NOWHERE or (at < 0 and not self._tail(-1 - at).startswith(data[used:].tobytes())):
+        data = letters([prefix])[0].tobytes()
+        at, used = 0, 0
+        while at >= 0 and used < len(data):
+            place = self._group(at).find(data[used])
+            if place < 0:
+                return iter(())
+            at, used = int(self._first[at + place]), used + 1
+        if at < 0 and not self._tail(-1 - at).startswith(data[used:]):
             return iter(())
-        return islice(self._below(at, data[:used].tobytes()), limit)
+        return islice(self._below(at, data[:used]), limit)
 
     def items(self) -> Iterator[tuple[str, V]]:
         """Every ``(word, value)`` in key order."""
@@ -124,43 +134,49 @@ class StaticTrie(Generic[V]):
 
     def check(self) -> None:
         """Each slot is reached once, labels are sorted, every word has one leaf and is found again."""
-        seen = np.zeros(len(self._label), np.int64)
-        numbers = []
+        seen = np.zeros(len(self._label), np.bool_)
+        numbers: list[int] = []
         groups = [0]
         while groups:
-            at = groups.pop()
-            while True:
-                self._must(0 <= at < len(seen), f"a group runs to slot {at}, outside")
-                seen[at] += 1
-                if self._label[at] == _END_OF_GROUP:
-                    break
-                self._must(self._label[at] < self._label[at + 1], f"the labels at slot {at} are not sorted")
-                child = int(self._first[at])
-                self._must(self._label[at] > 0 or child < 0, f"the end of a word at slot {at} is no leaf")
-                (groups.append if child >= 0 else numbers.append)(child)
-                self._must(seen[at] == 1, f"slot {at} is in two groups")
-                at += 1
-        self._must(bool((seen == 1).all()), f"slot {int(seen.argmin())} is in no group")
-        self._must(sorted(numbers) == list(range(-len(self), 0)), "not every word has one leaf")
+            at, label, before = groups.pop(), -1, -2
+            while label != END_OF_GROUP:
+                self._must(0 <= at < len(seen), f"a group reaches to slot {at}, which is outside")
+                self._must(seen[at] == 0, f"slot {at} is in two groups")
+                label, child = int(self._label[at]), int(self._first[at])
+                self._must(before < label, f"the labels up to slot {at} are not sorted")
+                if label == END_OF_GROUP:
+                    self._must(child == NOWHERE, f"the end of a group at slot {at} leads to {child}")
+                elif child < 0:
+                    numbers.append(-1 - child)
+                else:
+                    self._must(label != END_OF_WORD, f"the end of a word at slot {at} is no leaf")
+                    groups.append(child)
+                seen[at] = 1
+                at, before = at + 1, label
+        self._must(bool(seen.all()), f"slot {int(seen.argmin())} is in no group")
+        self._must(sorted(numbers) == list(range(len(self))), "not every word has one leaf")
         steps = np.diff(self._tail_start)
         ends = self._tail_start[0] == 0 and self._tail_start[-1] == len(self._tails)
         self._must(bool(ends and (steps >= 0).all()), "the tails do not lie one after the other")
-        words = [word for word, _ in self.items()]
+        try:
+            words = [word for word, _ in self.items()]
+        except UnicodeDecodeError as error:
+            self._must(False, f"a word is not UTF-8: {error}")
         self._must(words == sorted(set(words)), "the words are not in key order")
         self._must(sorted(self.find_many(words)) == list(range(len(self))), "a word is not found again")
 
     def dump(self) -> str:
         """One line a slot."""
+        names = {END_OF_WORD: "end of word", END_OF_GROUP: "end of group"}
         lines = []
         for slot, (label, first) in enumerate(zip(self._label.tolist(), self._first.tolist(), strict=True)):
-            letter = {0: "end of word", _END_OF_GROUP: "end of group"}.get(label, f"byte {label - 1:#04x}")
-            leaf = f"word {-1 - first}, tail {unshifted(self._tail(-1 - first))!r}" if first < 0 else ""
-            lines.append(f"{slot}: {letter} → {leaf or first}" if label != _END_OF_GROUP else f"{slot}: {letter}")
+            leads = f"slot {first}" if first >= 0 else f"word {-1 - first}" if first != NOWHERE else "nowhere"
+            lines.append(f"{slot}: {names.get(label, f'byte {label - 1:#04x}')} → {leads}")
         return "\n".join(lines)
 
     def _must(self, holds: bool, what: str) -> None:
         if not holds:
-            raise AssertionError(f"StaticTrie: {what}\n{self.dump()}")
+            raise AssertionError(f"StaticTrie: {what}\n{shortened(self.dump())}")
 
     def _value(self, number: int) -> Any:
         return number if self._values is None else self._values[number]
@@ -168,23 +184,28 @@ class StaticTrie(Generic[V]):
     def _tail(self, number: int) -> bytes:
         return self._tails[self._tail_start[number] : self._tail_start[number + 1]].tobytes()
 
+    def _group(self, at: int) -> bytes:
+        """The labels of the siblings from slot ``at`` on."""
+        return self._label[at : at + END_OF_GROUP].tobytes().partition(bytes([END_OF_GROUP]))[0]
+
     def _below(self, at: int, word: bytes) -> Iterator[tuple[str, V]]:
         """The words of a leaf (at < 0) or of the group that begins at ``at``; ``word`` leads there."""
-        label, first = memoryview(self._label), memoryview(self._first)  # read one by one, faster than arrays
         stack = [(at, word)]
         while stack:
             at, word = stack.pop()
             if at < 0:
-                whole = unshifted(word + self._tail(-1 - at)).decode("utf-8", "surrogatepass")
-                yield whole, self._value(-1 - at)
-                continue
-            group = label[at : at + 256].tobytes().partition(b"\xff")[0]
-            for place in reversed(range(len(group))):
-                stack.append((first[at + place], word + group[place : place + 1].lstrip(b"\0")))
+                yield spelt(word + self._tail(-1 - at)), self._value(-1 - at)
+            else:
+                group = self._group(at)
+                nodes = self._first[at : at + len(group)].tolist()
+                below = [(node, word + bytes([letter])) for node, letter in zip(nodes, group, strict=True)]
+                stack.extend(reversed(below))
 
 
-def letters(words: Sequence[str]) -> tuple[Bytes, NDArray[np.int64]]:
+def letters(words: Sequence[str]) -> tuple[Letters, Ints]:
     """All letters of ``words`` in a row (letters,) and where each word begins and the last ends (n + 1,)."""
+    if isinstance(words, str):
+        raise TypeError(f"{words!r} is one word; give a sequence of words")
     try:
         joined = "".join(words)
     except TypeError:
@@ -199,112 +220,6 @@ def letters(words: Sequence[str]) -> tuple[Bytes, NDArray[np.int64]]:
     return data + np.uint8(1), start
 
 
-def unshifted(word: bytes) -> bytes:
-    """The UTF-8 of letters."""
-    return bytes(letter - 1 for letter in word)
-
-
-@kernel
-def follow(label, first, data, begin, end):
-    """Follow the letters ``data[begin:end]`` from the root, as far as there are nodes.
-
-    Where that leads: the group of the last node's children, or its leaf (< 0), or _NOWHERE; and the
-    place of the first letter that was not used.
-    """
-    at = 0
-    for place in range(begin, end):
-        letter = data[place]
-        while label[at] < letter:
-            at += 1
-        if label[at] != letter:
-            return _NOWHERE, place
-        at = first[at]
-        if at < 0:
-            return at, place + 1
-    return at, end
-
-
-@kernel
-def find(label, first, tail_start, tails, data, start, found):
-    """For each word of a batch the number of the equal one in the trie, or -1, into ``found`` (n,)."""
-    for word in range(len(found)):
-        end = start[word + 1]
-        at, place = follow(label, first, data, start[word], end)
-        if at >= 0:
-            at = first[at] if label[at] == 0 else _NOWHERE  # does a word end here?
-        found[word] = -1
-        if at != _NOWHERE:
-            number = -1 - at
-            tail, length = tail_start[number], end - place
-            if tail_start[number + 1] - tail == length:
-                same = 0
-                while same < length and tails[tail + same] == data[place + same]:
-                    same += 1
-                if same == length:
-                    found[word] = number
-
-
-@kernel
-def shared(data, start, order):
-    """How many letters each word, in sorted order, shares with the one before it (n + 1,); -1 if all."""
-    alike = np.zeros(len(order) + 1, np.int64)
-    for rank in range(len(order) - 1):
-        one, other = order[rank], order[rank + 1]
-        length = min(start[one + 1] - start[one], start[other + 1] - start[other])
-        same = 0
-        while same < length and data[start[one] + same] == data[start[other] + same]:
-            same += 1
-        longest = max(start[one + 1] - start[one], start[other + 1] - start[other])
-        alike[rank + 1] = same if same < longest else -1
-    return alike
-
-
-@kernel
-def lay_out(data, start, order, alike):
-    """The arrays ``label`` and ``first``, and how many letters of each word they have used up (n,).
-
-    A group of siblings is a run of sorted words that share ``depth`` letters: its nodes are their next
-    letters. The queue holds the runs whose groups are still to be laid out, level by level.
-    """
-    words = len(order)
-    nodes = 0
-    for rank in range(words):
-        nodes += max(alike[rank], alike[rank + 1]) + 1 - alike[rank]
-    groups = nodes - words + 1
-    label = np.empty(nodes + groups, np.uint8)
-    first = np.zeros(nodes + groups, np.int32)
-    used = np.zeros(words, np.int64)
-    queue = np.empty((groups, 4), np.int64)  # begin and end of the run, depth, slot of the parent
-    queue[0] = 0, words, 0, -1
-    slot, waiting = 0, 1
-    for group in range(groups):
-        begin, end, depth, parent = queue[group]
-        if parent >= 0:
-            first[parent] = slot
-        while begin < end:
-            word = order[begin]
-            stop = begin + 1
-            while stop < end and alike[stop] > depth:
-                stop += 1
-            ends = start[word] + depth == start[word + 1]
-            label[slot] = 0 if ends else data[start[word] + depth]
-            if stop - begin == 1:
-                first[slot] = -1 - word
-                used[word] = depth if ends else depth + 1
-            else:
-                queue[waiting] = begin, stop, depth + 1, slot
-                waiting += 1
-            begin = stop
-            slot += 1
-        label[slot] = _END_OF_GROUP
-        slot += 1
-    return label, first, used
-
-
-@kernel
-def copy_tails(data, start, used, tail_start, tails):
-    """What each word has left, one after the other, into ``tails``."""
-    for word in range(len(used)):
-        rest = start[word] + used[word]
-        for place in range(tail_start[word + 1] - tail_start[word]):
-            tails[tail_start[word] + place] = data[rest + place]
+def spelt(word: bytes) -> str:
+    """The text of letters."""
+    return bytes(letter - 1 for letter in word if letter).decode("utf-8", "surrogatepass")

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ragcourse.indexes.vectors.files import IndexFileError, read_index, write_index
 from ragcourse.indexes.vectors.ids import Ids
-from ragcourse.indexes.vectors.sharing import SharedLock
+from ragcourse.indexes.sharing import SharedLock
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -253,11 +253,11 @@ def grown(array: NDArray[Any], rows: int) -> NDArray[Any]:
 
 
 def stored(arrays: Mapping[str, NDArray[Any]], name: str, dtype: type, *shape: int | None) -> NDArray[Any]:
-    """One array from a file, writable; ``ValueError`` unless it has this type and shape (None: any length)."""
+    """One array from a file, writable; ``ValueError`` unless of this type and shape (None: any length)."""
     array = arrays[name]
     fits = array.ndim == len(shape) and all(
         want in (None, have) for want, have in zip(shape, array.shape, strict=True)
     )
     if not fits or array.dtype != dtype:
         raise ValueError(f"{name} is {array.dtype} {array.shape}, not {np.dtype(dtype)} {shape}")
-    return np.require(array, requirements="CW")
+    return np.require(array, requirements=("C", "W"))

@@ -29,7 +29,6 @@ from ragcourse.indexes.vectors.base import Floats, Ints, Mask, Metric, VectorInd
 from ragcourse.indexes.vectors.distance import heaps, keep_spans, measure, sort_heaps, squared_norms
 from ragcourse.indexes.vectors.flat import exact
 
-
 AT_ONCE = 1 << 18
 """Distances that are computed before the smallest are kept: 1 MB."""
 
@@ -55,7 +54,7 @@ class Quantizer(Protocol):
 
 
 class CodedIndex(VectorIndex):
-    """``rerank`` > 0 keeps the vectors, and measures so many candidates again; a search may ask for another number."""
+    """``rerank`` > 0 keeps the vectors and measures so many candidates again, or as many as a search asks."""
 
     tuning: ClassVar[tuple[str, ...]] = ("rerank",)
     trained = False
@@ -101,12 +100,10 @@ class CodedIndex(VectorIndex):
         if self.trained:
             self._remove_codes(gone, source, target)
 
-    def _search(
-        self, queries: Floats, k: int, mask: Mask | None, rerank: int | None = None, **tuning: int
-    ) -> tuple[Ints, Floats]:
-        wanted = self.rerank if rerank is None else rerank
+    def _search(self, queries: Floats, k: int, mask: Mask | None, **tuning: int) -> tuple[Ints, Floats]:
+        wanted = tuning.pop("rerank", self.rerank)
         if wanted and not self.rerank:
-            raise ValueError(f"this index keeps codes alone; build it with rerank={wanted} to measure vectors again")
+            raise ValueError(f"this index keeps codes alone; build it with rerank={wanted} or so")
         l2, kept = self.metric == "l2", self._kept[: len(self)]
         if not self.trained:
             best, at = exact(queries, kept, squared_norms(kept), l2, k, mask)
@@ -205,11 +202,11 @@ class AllCodes(CodedIndex):
         self._codes[target] = self._codes[source]
 
     def _by_codes(self, queries: Floats, k: int, mask: Mask | None, **tuning: int) -> tuple[Floats, Ints]:
-        best, at = heaps(len(queries), k)
+        best, at, l2 = *heaps(len(queries), k), self.metric == "l2"
         step = max(1, AT_ONCE // len(self))
         for start in range(0, len(queries), step):
             some = slice(start, start + step)
-            distances = self.quantizer.distances(queries[some], self.codes, self.metric == "l2")  # (≤ step, n)
+            distances = self.quantizer.distances(queries[some], self.codes, l2)  # (≤ step, n)
             if mask is not None:
                 distances[:, ~mask] = np.inf
             bounds = np.arange(len(distances) + 1) * len(self)

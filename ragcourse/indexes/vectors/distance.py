@@ -51,7 +51,7 @@ BLOCK = 1024
 
 
 @kernel(fastmath={"reassoc", "contract"})
-def squared_l2(a: Floats, b: Floats) -> float:
+def squared_l2(a: Floats, b: Floats) -> np.float32:
     """‖a − b‖²; the sum may be reordered, which lets it run in vector registers."""
     total = np.float32(0)
     for j in range(a.shape[0]):
@@ -61,7 +61,7 @@ def squared_l2(a: Floats, b: Floats) -> float:
 
 
 @kernel(fastmath={"reassoc", "contract"})
-def dot(a: Floats, b: Floats) -> float:
+def dot(a: Floats, b: Floats) -> np.float32:
     """a·b."""
     total = np.float32(0)
     for j in range(a.shape[0]):
@@ -107,9 +107,9 @@ def keep_block(block: Floats, first: int, who: Ints, best: Floats, at: Ints) -> 
 
 @kernel
 def keep_spans(distances: Floats, bounds: Ints, best: Floats, at: Ints) -> None:
-    """``keep`` for queries whose distances lie one behind the other; query i has ``bounds[i]`` … ``bounds[i + 1]``.
+    """``keep`` for queries whose distances lie one behind the other; those of query i begin at ``bounds[i]``.
 
-    ``at`` counts from ``bounds[i]``.
+    ``at`` counts from there.
     """
     for i in range(best.shape[0]):
         keep(distances[bounds[i] : bounds[i + 1]], 0, best[i], at[i])
@@ -179,7 +179,7 @@ def heaps(queries: int, k: int) -> tuple[Floats, Ints]:
 
 def squared_norms(rows: Floats) -> Floats:
     """‖x‖² of each row (n,)."""
-    return np.einsum("ij,ij->i", rows, rows)
+    return np.asarray(np.einsum("ij,ij->i", rows, rows))
 
 
 def refined(queries: Floats, rows: Floats, norms: Floats, best: Floats, at: Ints) -> Mask:

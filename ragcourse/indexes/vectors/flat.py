@@ -1,4 +1,4 @@
-"""Flat: no structure at all. Every row is looked at, so the answer is exact, and the others are measured by it.
+"""Flat: no structure at all. Every row is looked at, so the answer is exact; the others are judged by it.
 
 One query is a scan: n·dim multiplications, and all n·dim·4 bytes come from memory. A batch is a matrix
 product in blocks of rows, each followed by a pass that keeps the k smallest (see ``distance.py``): the
@@ -58,7 +58,7 @@ class Flat(VectorIndex):
 
     @property
     def rows(self) -> Floats:
-        """The vectors as they are searched (len, dim): of unit length under cosine, in the order of ``ids``."""
+        """The vectors (len, dim), in the order of ``ids``; of unit length under cosine."""
         return self._room[: len(self)]
 
     def _add(self, rows: Floats) -> None:
@@ -71,7 +71,7 @@ class Flat(VectorIndex):
         self._room[target] = self._room[source]
         self._norms[target] = self._norms[source]
 
-    def _search(self, queries: Floats, k: int, mask: Mask | None) -> tuple[Ints, Floats]:
+    def _search(self, queries: Floats, k: int, mask: Mask | None, **tuning: int) -> tuple[Ints, Floats]:
         l2, norms = self.metric == "l2", self._norms[: len(self)]
         if mask is not None and (few := np.flatnonzero(mask)).size < FEW * len(self):
             best, at = exact(queries, self.rows[few], norms[few], l2, k)
@@ -102,12 +102,12 @@ class Flat(VectorIndex):
 def exact(
     queries: Floats, rows: Floats, norms: Floats, l2: bool, k: int, mask: Mask | None = None
 ) -> tuple[Floats, Ints]:
-    """The k nearest of all rows, or of those that ``mask`` allows: distances and rows (nq, k), nearest first."""
+    """The k nearest of all rows, or of those allowed: distances and row numbers (nq, k), nearest first."""
     best, at = heaps(len(queries), k)
     if len(queries) < BATCH:
         zeros = np.zeros(len(queries), np.int64)  # all of them look into range 0, and that begins at row 0
-        allowed = _ALL if mask is None else mask
-        scan(queries, rows, l2, zeros, np.array([len(rows)]), np.arange(len(queries)), zeros, allowed, best, at)
+        who, size, allowed = np.arange(len(queries)), np.array([len(rows)]), _ALL if mask is None else mask
+        scan(queries, rows, l2, zeros, size, who, zeros, allowed, best, at)
         sort_heaps(best, at)
         return best, at
     scaled = queries * np.float32(-2 if l2 else -1)
@@ -125,5 +125,6 @@ def exact(
     sort_heaps(best, at)
     if l2 and len(doubtful := np.flatnonzero(refined(queries, rows, norms, best, at))):
         for one in doubtful:
-            best[one], at[one] = (found[0] for found in exact(queries[one : one + 1], rows, norms, l2, k, mask))
+            again = exact(queries[one : one + 1], rows, norms, l2, k, mask)
+            best[one], at[one] = again[0][0], again[1][0]
     return best, at

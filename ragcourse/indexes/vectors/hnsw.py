@@ -130,13 +130,13 @@ def search_layer(graph, scratch, probe, size, ef, layer):
             e = links[at, i]
             if e < 0:
                 break
-            if seen[e] != stamp:
-                seen[e] = stamp
-                fresh[count] = e
-                count += 1
-                prefetch(scale, e, 0)
-                for j in range(0, len(probe), line):
-                    prefetch(rows, e, j)
+            fresh[count] = e
+            count += seen[e] != stamp
+            seen[e] = stamp
+        for i in range(count):
+            prefetch(scale, fresh[i], 0)
+            for j in range(0, len(probe), line):
+                prefetch(rows, fresh[i], j)
         first += 1
         if layer == 0 and first < size:
             prefetch(links, max(ids[first], ~ids[first]), 0)

@@ -68,7 +68,8 @@ class IVF(VectorIndex):
         *, centroids: ArrayLike | None = None,
     ) -> None:  # fmt: skip
         super().__init__(dim, metric)
-        self.nlist, self.nprobe, self.seed = at_least_one("nlist", nlist), at_least_one("nprobe", nprobe), seed
+        self.nlist, self.nprobe = at_least_one("nlist", nlist), at_least_one("nprobe", nprobe)
+        self.seed = seed
         self.trained = centroids is not None
         if centroids is None:
             self._cells = Cells(np.zeros((1, self.dim), np.float32), metric)
@@ -83,7 +84,7 @@ class IVF(VectorIndex):
         return self._cells.centroids
 
     def train(self, sample: ArrayLike) -> None:
-        """Place the centroids by k-means on ``sample`` (n, dim); vectors in the index move to their new lists."""
+        """Place the centroids by k-means on ``sample`` (n, dim); vectors in the index change lists."""
         rows = self._rows(sample, "sample")
         if not len(rows):
             raise ValueError("the sample is empty; give vectors like those that will be searched")
@@ -112,11 +113,9 @@ class IVF(VectorIndex):
     def _remove(self, gone: Ints, source: Ints, target: Ints) -> None:
         self._lists.remove(gone, source, target)
 
-    def _search(
-        self, queries: Floats, k: int, mask: Mask | None, nprobe: int | None = None
-    ) -> tuple[Ints, Floats]:
+    def _search(self, queries: Floats, k: int, mask: Mask | None, **tuning: int) -> tuple[Ints, Floats]:
         lists = self._lists
-        _, probes = self._cells.nearest(queries, self.nprobe if nprobe is None else nprobe)
+        _, probes = self._cells.nearest(queries, tuning.get("nprobe", self.nprobe))
         allowed = _ALL if mask is None else lists.by_position(mask)
         best, places = heaps(len(queries), k)
         order = np.argsort(probes, axis=None, kind="stable")  # (query, probe) pairs, list by list
@@ -165,7 +164,8 @@ class IVF(VectorIndex):
 
     def _settings(self) -> dict[str, Any]:
         return {
-            "dim": self.dim, "metric": self.metric, "nlist": self.nlist, "nprobe": self.nprobe, "seed": self.seed,
+            "dim": self.dim, "metric": self.metric, "nlist": self.nlist, "nprobe": self.nprobe,
+            "seed": self.seed,
         }  # fmt: skip
 
     def _arrays(self) -> dict[str, NDArray[Any]]:

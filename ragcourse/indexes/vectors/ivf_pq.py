@@ -66,7 +66,9 @@ def to_places(at: Ints, starts: Ints, sizes: Ints, probes: Ints) -> None:
 
 
 class IVFPQ(CodedIndex):
-    """``nlist`` lists of codes of ``m`` bytes, of which a search reads ``nprobe``; ``rerank`` as in ``CodedIndex``.
+    """``nlist`` lists of codes of ``m`` bytes; a search reads ``nprobe`` of them.
+
+    ``rerank`` as in ``CodedIndex``.
 
     Trained by ``train``, by the first vectors if there are 4 a list and 4·2^nbits, or with ``centroids``
     (nlist, dim) and ``quantizer``, trained elsewhere.
@@ -82,7 +84,7 @@ class IVFPQ(CodedIndex):
     ) -> None:  # fmt: skip
         super().__init__(dim, metric, rerank, seed)
         if (centroids is None) != (quantizer is None):
-            raise ValueError("give both centroids and quantizer, or neither: codes are of the way between them")
+            raise ValueError("give both centroids and quantizer, or neither: they were trained together")
         self.nlist, self.nprobe = at_least_one("nlist", nlist), at_least_one("nprobe", nprobe)
         self.quantizer = fitting(self.dim, m, nbits, quantizer)
         self.m, self.nbits = self.quantizer.m, self.quantizer.nbits

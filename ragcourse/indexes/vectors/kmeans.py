@@ -45,7 +45,7 @@ _BLOCK = 512  # points in one matrix product: its (k, 512) distances stay in the
 
 
 class Clustering(NamedTuple):
-    """What k-means found: ``centroids`` (k, d) and the ``objective`` before each update, as a mean per point."""
+    """``centroids`` (k, d), and the ``objective`` before each update, as a mean per point."""
 
     centroids: Floats
     objective: list[float]

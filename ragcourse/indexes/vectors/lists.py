@@ -103,15 +103,16 @@ class Lists:
 
     def memory(self) -> int:
         """Bytes of everything, the room to grow included."""
-        own = (self.starts, self.sizes, self.rooms, self.slots, self._cells, self._places)
-        return sum(array.nbytes for array in (*own, *self.columns.values()))
+        own: list[Column] = [self.starts, self.sizes, self.rooms, self.slots, self._cells, self._places]
+        return sum(array.nbytes for array in own + list(self.columns.values()))
 
     def check(self) -> None:
         """Lists do not overlap, and slots and positions point at each other."""
         order = np.argsort(self.starts, kind="stable")
         order = order[self.rooms[order] > 0]
         ends = self.starts[order] + self.rooms[order]
-        assert (self.sizes <= self.rooms).all(), f"lists {np.flatnonzero(self.sizes > self.rooms)} are too full"
+        full = np.flatnonzero(self.sizes > self.rooms)
+        assert not len(full), f"lists {full[:5]} hold more than they have room for"
         assert (ends[:-1] <= self.starts[order][1:]).all(), f"lists overlap: {self.starts[order]}, {ends}"
         assert not len(ends) or ends[-1] <= self._end <= len(self.slots), "a list lies behind the end"
         assert (np.bincount(self.cells, minlength=len(self.sizes)) == self.sizes).all(), "sizes miscount"
@@ -134,7 +135,7 @@ class Lists:
             self._end += int(room)
 
     def _pack(self, rooms: Ints, spare: int = 0) -> None:
-        """New columns: list after list with the given rooms, and a part at the end for those that will move."""
+        """New columns: list after list with the given rooms, then space for those that will move."""
         starts = np.cumsum(rooms) - rooms
         places = self.places + (starts - self.starts)[self.cells]
         self._end = int(rooms.sum())

@@ -46,7 +46,7 @@ Codes = NDArray[np.uint8]
 
 @kernel(fastmath={"contract"})
 def fill_tables(queries: Floats, words: Floats, l2: bool, tables: Floats) -> None:
-    """``tables`` (nq, m, k*) of ``queries`` (nq, dim) to ``words`` (m, dim / m, k*): word after word is one row."""
+    """``tables`` (nq, m, k*) of ``queries`` (nq, dim) to ``words`` (m, dim / m, k*)."""
     for i in range(queries.shape[0]):
         for part in range(words.shape[0]):
             table = tables[i, part]
@@ -65,7 +65,7 @@ def fill_tables(queries: Floats, words: Floats, l2: bool, tables: Floats) -> Non
 
 @kernel
 def look_up(codes: Codes, table: Floats, first: int, distances: Floats) -> None:
-    """``distances`` (n,) of the codes ``first`` …, four at a time: the additions of one wait for each other."""
+    """``distances`` (n,) of the codes ``first`` …, four at a time, as the sums of one wait for each other."""
     n, m = distances.shape[0], codes.shape[1]
     for i in range(0, n - 3, 4):
         a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
@@ -119,10 +119,11 @@ def look_up_lists(
 
 
 class ProductQuantizer:
-    """``m`` codebooks of 2^``nbits`` words (at most 8 bits) for vectors of ``dim`` numbers; ``m`` divides ``dim``."""
+    """``m`` codebooks of 2^``nbits`` words, at most 8 bits; ``m`` divides ``dim``."""
 
     def __init__(self, dim: int, m: int, nbits: int = 8) -> None:
-        self.dim, self.m, self.nbits = at_least_one("dim", dim), at_least_one("m", m), at_least_one("nbits", nbits)
+        self.dim, self.m = at_least_one("dim", dim), at_least_one("m", m)
+        self.nbits = at_least_one("nbits", nbits)
         if self.dim % self.m:
             fits = [part for part in range(1, self.dim + 1) if self.dim % part == 0]
             raise ValueError(f"{m} parts do not divide {dim} dimensions; m may be one of {fits}")
@@ -135,7 +136,7 @@ class ProductQuantizer:
         """A quantizer with codebooks (m, words, dim / m) that were trained elsewhere; at most 256 words."""
         given = np.asarray(codebooks, np.float32)
         if given.ndim != 3 or not 1 <= given.shape[1] <= 256 or not np.isfinite(given).all():
-            raise ValueError(f"codebooks have the shape {given.shape}; give finite numbers as (m, ≤ 256, dim / m)")
+            raise ValueError(f"codebooks are {given.shape}; give finite numbers, as (m, ≤ 256, dim / m)")
         m, words, part = given.shape
         quantizer = cls(m * part, m, max(1, int(words - 1).bit_length()))
         quantizer._words = np.ascontiguousarray(given.transpose(0, 2, 1))
@@ -197,7 +198,7 @@ class ProductQuantizer:
 
     def _need_words(self) -> None:
         if not self.words:
-            raise ValueError("this quantizer has no codebooks yet; train it on vectors like those to be coded")
+            raise ValueError("this quantizer has no codebooks yet; train it on vectors like yours")
 
     def _parts(self, vectors: Floats) -> list[Floats]:
         return np.split(vectors, self.m, axis=1)
@@ -250,14 +251,14 @@ def fitting(dim: int, m: int, nbits: int, given: ProductQuantizer | None) -> Pro
     if given is None:
         return ProductQuantizer(dim, m, nbits)
     if given.dim != dim or not given.words:
-        raise ValueError(f"the quantizer is for {given.dim} dimensions and must be trained; the index has {dim}")
+        raise ValueError(f"give a trained quantizer for {dim} dimensions; this one is for {given.dim}")
     return given
 
 
 def codes_from(
     arrays: dict[str, NDArray[Any]], count: int, m: int, dim: int
 ) -> tuple[ProductQuantizer, Codes]:
-    """Quantizer and codes of an index, from its file; each code names words that exist, for no look-up asks."""
+    """Quantizer and codes of an index, from its file; each code must name words that exist."""
     quantizer = ProductQuantizer.from_codebooks(stored(arrays, "codebooks", np.float32, m, None, dim // m))
     codes = stored(arrays, "codes", np.uint8, count, m)
     if count and codes.max() >= quantizer.words:

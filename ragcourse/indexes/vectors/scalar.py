@@ -39,7 +39,7 @@ Codes = NDArray[np.int8]
 
 
 @kernel(fastmath={"reassoc", "contract"})
-def squared_l2(code: Codes, scale: Floats, shifted: Floats) -> float:
+def squared_l2(code: Codes, scale: Floats, shifted: Floats) -> np.float32:
     """Σ (S·code − (q − Z))²."""
     total = np.float32(0)
     for j in range(code.shape[0]):
@@ -49,7 +49,7 @@ def squared_l2(code: Codes, scale: Floats, shifted: Floats) -> float:
 
 
 @kernel(fastmath={"reassoc", "contract"})
-def dot(code: Codes, weights: Floats) -> float:
+def dot(code: Codes, weights: Floats) -> np.float32:
     """Σ (S·q)·code."""
     total = np.float32(0)
     for j in range(code.shape[0]):
@@ -67,7 +67,7 @@ def squared_l2_to_all(codes: Codes, scale: Floats, shifted: Floats, distances: F
 
 @kernel
 def dot_to_all(codes: Codes, weights: Floats, constants: Floats, distances: Floats) -> None:
-    """``distances`` (nq, n), minus the inner products, for queries times S, ``weights``, and q·Z, ``constants``."""
+    """``distances`` (nq, n), minus the inner products; ``weights`` are queries times S, ``constants`` q·Z."""
     for i in range(weights.shape[0]):
         for row in range(codes.shape[0]):
             distances[i, row] = -(constants[i] + dot(codes[row], weights[i]))
@@ -79,7 +79,7 @@ class ScalarQuantizer:
     def __init__(self, scale: ArrayLike = (), middle: ArrayLike = ()) -> None:
         self.scale, self.middle = np.array(scale, np.float32), np.array(middle, np.float32)
         if self.scale.ndim != 1 or self.scale.shape != self.middle.shape or not (self.scale > 0).all():
-            raise ValueError(f"scale {self.scale.shape} and middle {self.middle.shape}: give (dim,), scale above 0")
+            raise ValueError("give scale and middle as (dim,) each, and every scale above 0")
 
     @property
     def nbytes(self) -> int:
@@ -95,11 +95,11 @@ class ScalarQuantizer:
     def encode(self, vectors: Floats) -> Codes:
         """(n, dim) → (n, dim) int8."""
         steps = np.rint((vectors - self.middle) / self.scale)
-        return np.clip(steps, -127, 127).astype(np.int8)
+        return np.asarray(np.clip(steps, -127, 127), np.int8)
 
     def decode(self, codes: Codes) -> Floats:
         """The vectors that codes stand for (n, dim)."""
-        return self.middle + self.scale * codes.astype(np.float32)
+        return np.asarray(self.middle + self.scale * codes)
 
     def distances(self, queries: Floats, codes: Codes, l2: bool = True) -> Floats:
         """From each query, as float32, to each code: (nq, n)."""
@@ -125,7 +125,7 @@ class SQ8(AllCodes):
         self.quantizer = quantizer or ScalarQuantizer()
         self.trained = quantizer is not None
         if quantizer is not None and quantizer.scale.shape != (self.dim,):
-            raise ValueError(f"the quantizer is for {quantizer.scale.shape} dimensions, the index has {self.dim}")
+            raise ValueError(f"the quantizer has {quantizer.scale.size} dimensions, the index {self.dim}")
         self._codes = np.empty((0, self.dim), np.int8)
 
     @property

@@ -1,0 +1,146 @@
+"""The report of ``ragcourse bench indexes``: rows with the recall of both sides, and the bars they clear.
+
+A bar is what issue 4 of this project set itself before the code was written: what a structure *must* reach
+against its rival, and what it *aims* at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from ragcourse.bench.host import usable_cores
+from ragcourse.bench.index_data import VectorSet
+from ragcourse.bench.process import Progress
+from ragcourse.bench.report import Better, Report, Row
+from ragcourse.timing import measure
+
+
+class Bar(NamedTuple):
+    """What is asked of a structure: ratios above 1 mean that ours is better."""
+
+    structure: str
+    must: float
+    aim: float | None = None
+
+
+class Side(NamedTuple):
+    """Samples of one side, in the row's unit, and its recall where that matters."""
+
+    name: str
+    samples: Sequence[float]
+    recall: float | None = None
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured."""
+
+    sets: tuple[tuple[int, int], ...] = ((100_000, 128), (50_000, 384))  # vectors × dimensions
+    handbook: bool = True
+    queries: int = 1000
+    build: int = 20_000  # vectors in a build that is repeated
+    efforts: tuple[int, ...] = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # ef
+    growth: tuple[int, ...] = (10_000, 30_000, 100_000)
+    keys: int = 200_000
+    every_word: int = 1  # every so manieth of the English words
+    rounds: int = 5
+
+
+QUICK = Sizes(
+    sets=((3_000, 32),), handbook=False, queries=100, build=1_000, efforts=(10, 40, 160),
+    growth=(1_000, 2_000), keys=5_000, every_word=50, rounds=1,
+)  # fmt: skip
+
+
+@dataclass
+class Board:
+    """A report that is being filled."""
+
+    report: Report
+    sizes: Sizes
+    rounds: int
+    progress: Progress
+    file: VectorSet | None = None
+    _graphs: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.report.details.update(bars=[], curves={}, growth={})
+
+    @cached_property
+    def sets(self) -> list[VectorSet]:
+        """What vector indexes are measured on; the largest synthetic set first."""
+        from ragcourse.bench.index_data import clustered, handbook
+
+        if self.file:
+            return [self.file]
+        self.progress("vectors to search, and their true neighbours")
+        made = [clustered(n, dim, self.sizes.queries) for n, dim in self.sizes.sets]
+        return [*made, handbook()] if self.sizes.handbook else made
+
+    @cached_property
+    def thread_counts(self) -> list[int]:
+        """One, and all there are."""
+        return sorted({1, usable_cores()})
+
+    def race(self, candidates: Mapping[str, Callable[[], object]], per: float = 1.0) -> dict[str, list[float]]:
+        """Seconds of each call, times ``per``, by name: the candidates take turns, each once unmeasured before."""
+        timings = measure(candidates, repeats=self.rounds, warmup=0, max_seconds=float("inf"))
+        return {name: [seconds * per for seconds in timings[name].samples] for name in candidates}
+
+    def row(
+        self, what: str, ours: Side, theirs: Side, unit: str, bar: Bar | None = None, better: Better = "lower"
+    ) -> Row:
+        """Add a row, and where there is a bar, whether it is cleared."""
+        against = theirs.name if theirs.recall is None else f"{theirs.name}, recall {theirs.recall:.3f}"
+        what = f"{ours.name}: {what}" if ours.name else what
+        row = self.report.add(what, against, unit, ours.samples, theirs.samples, better=better, recall=ours.recall)
+        if bar is not None:
+            self.report.details["bars"].append(
+                {
+                    "structure": bar.structure, "what": what, "against": theirs.name, "ratio": row.ratio,
+                    "must": bar.must, "aim": bar.aim, "recall": ours.recall, "their_recall": theirs.recall,
+                }
+            )  # fmt: skip
+        return row
+
+
+def least_effort(recall: Callable[[int], float], target: float, low: int, high: int) -> int | None:
+    """The smallest effort from ``low`` to ``high`` with that recall, by bisection; None if even the last misses.
+
+    Recall grows with effort, but for noise of a thousandth.
+    """
+    if recall(high) < target:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        if recall(middle) >= target:
+            high = middle
+        else:
+            low = middle + 1
+    return high
+
+
+def bars_table(details: Mapping[str, Any]) -> str:
+    """The bars as a Markdown table."""
+    lines = [
+        "| structure | measured | against | recall ours / theirs | ratio | must | aim | |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for bar in details["bars"]:
+        recalls = " / ".join("–" if value is None else f"{value:.3f}" for value in (bar["recall"], bar["their_recall"]))
+        aim = "–" if bar["aim"] is None else f"{bar['aim']:g}×"
+        lines.append(
+            f"| {bar['structure']} | {bar['what']} | {bar['against']} | {recalls if bar['recall'] else '–'} "
+            f"| {bar['ratio']:.2f}× | {bar['must']:g}× | {aim} | {_verdict(bar)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _verdict(bar: Mapping[str, Any]) -> str:
+    if bar["ratio"] < bar["must"]:
+        return "missed"
+    return "must" if bar["aim"] is None or bar["ratio"] < bar["aim"] else "aim"
+
