@@ -74,9 +74,9 @@ class VectorNodeIndex(VectorFed):
         """The ``k`` nodes nearest to the query's vector; the score is the similarity under the metric."""
         found = self.vectors.search(self.embedder.embed([query])[0], k)
         scores = {
-            self._name[number]: score
+            node_id: score
             for number, score in zip(found.ids.tolist(), found.scores.tolist(), strict=True)
-            if number in self._name  # not -1, and not removed since
+            if (node_id := self._name.get(number)) is not None  # -1, or removed since by another thread
         }
         missing = [node_id for node_id in scores if node_id not in self._nodes]
         if missing and self._fetch is not None:
