@@ -186,13 +186,20 @@ def grade(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="startup, query or grading.")],
+    name: Annotated[str, typer.Argument(help="startup, query, grading or indexes.")],
     as_json: AsJson = False,
     peers: Annotated[
         bool, typer.Option("--peers", help="Race other frameworks, each in an environment of its own.")
     ] = False,
     rounds: Annotated[int | None, typer.Option(min=1, help="How often each is measured, in turn.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A small run that keeps no result.")] = False,
+    only: Annotated[
+        str | None,
+        typer.Option(metavar="PART", help="Of indexes: flat, kmeans, ivf, pq, hnsw, growth or keys alone."),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="For indexes: vectors of your own, in .npy, .fvecs or .hdf5.")
+    ] = None,
 ) -> None:
     """Measure, print a table, keep the raw samples in data/results/NAME.json.
 
@@ -201,7 +208,7 @@ def bench(
     from ragcourse.bench import run
 
     with plain_errors():
-        report = run(name, json_out=as_json, peers=peers, rounds=rounds, quick=quick)
+        report = run(name, json_out=as_json, peers=peers, rounds=rounds, quick=quick, only=only, file=file)
     raise typer.Exit(1 if report.failed else 0)
 
 

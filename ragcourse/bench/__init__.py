@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ragcourse.bench.report import Report
 
 
@@ -37,17 +39,36 @@ def _grading(report: Report, *, peers: bool, **options: Any) -> None:
     grading(report, **options)
 
 
-BENCHES: dict[str, Callable[..., None]] = {"startup": _startup, "query": _query, "grading": _grading}
-"""Name → function that fills a report: ``bench(report, *, rounds, quick, peers, progress)``."""
+def _indexes(report: Report, *, peers: bool, **options: Any) -> None:
+    from ragcourse.bench.indexes import indexes
+
+    if peers:
+        raise ValueError("bench indexes has no --peers: its rivals are always there")
+    indexes(report, **options)
+
+
+BENCHES: dict[str, Callable[..., None]] = {
+    "startup": _startup, "query": _query, "grading": _grading, "indexes": _indexes,
+}  # fmt: skip
+"""Name → function that fills a report: ``bench(report, *, rounds, quick, peers, progress)``, and for indexes
+``only`` and ``file``, where they are given."""
 
 
 def run(
-    name: str, *, json_out: bool = False, peers: bool = False, rounds: int | None = None, quick: bool = False
+    name: str,
+    *,
+    json_out: bool = False,
+    peers: bool = False,
+    rounds: int | None = None,
+    quick: bool = False,
+    only: str | None = None,
+    file: Path | None = None,
 ) -> Report:
     """Run a benchmark, write ``data/results/NAME.json``, print a table or (``json_out``) the same JSON.
 
     Progress goes to standard error. ``rounds`` overrides the usual number of interleaved rounds.
     ``quick`` measures a few documents once, to see that all parts work, and writes no result.
+    ``only`` one part of bench indexes, or on the vectors of a ``file``, writes a result of its own.
     Raises ``ValueError`` for an unknown name or rounds < 1.
     """
     from rich.console import Console
@@ -61,7 +82,19 @@ def run(
         raise ValueError(f"--rounds is {rounds}; measure at least once")
     words = ["ragcourse", "bench", name]
     words += ["--peers"] * peers + ["--rounds", str(rounds)] * (rounds is not None) + ["--quick"] * quick
-    report = Report(name + "-peers" * peers, shlex.join(words))
+    chosen: dict[str, Any] = {}
+    result = name + "-peers" * peers
+    if only is not None:
+        chosen["only"] = only
+        words += ["--only", only]
+        result += f"-{only}"
+    if file is not None:
+        chosen["file"] = file
+        words += ["--file", str(file)]
+        result += f"-{file.stem}"
+    if chosen and name != "indexes":
+        raise ValueError(f"bench {name} has no --only and no --file; bench indexes has")
+    report = Report(result, shlex.join(words))
     errors = Console(stderr=True)
     with errors.status(f"{report.command} …") as status:
 
@@ -71,7 +104,7 @@ def run(
             else:
                 errors.print(line, highlight=False)
 
-        BENCHES[name](report, rounds=rounds, quick=quick, peers=peers, progress=progress)
+        BENCHES[name](report, rounds=rounds, quick=quick, peers=peers, progress=progress, **chosen)
     if not quick:
         errors.print(f"written: {report.write(RESULTS)}", highlight=False)
     if json_out:

@@ -7,8 +7,8 @@ the same order; so they find the same neighbours, and only the time differs. Les
 step            before                                              after
 ==============  ==================================================  =========================================
 dot product     sums in the order that is written, in float64       ``fastmath``: the compiler may reorder
-links           a list with an array for each node                  one matrix, padded with -1
 candidates      two heaps, as in the paper                          one sorted array of ``ef``
+links           a list with an array for each node                  one matrix, padded with -1
 seen before?    an array set to zero for each query                 a number that grows by one for each query
 ==============  ==================================================  =========================================
 
@@ -17,7 +17,8 @@ The library adds two more: it asks for the neighbours' vectors before it needs t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from functools import partial
 from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
@@ -33,7 +34,7 @@ Found = NDArray[np.int64]
 
 
 @kernel
-def dot_as_written(vectors, node, q):
+def dot_as_written(vectors: Floats, node: int, q: Floats) -> float:
     """The inner product as one would write it."""
     total = 0.0
     for j in range(len(q)):
@@ -42,7 +43,7 @@ def dot_as_written(vectors, node, q):
 
 
 @kernel(fastmath={"reassoc", "contract"})
-def dot(vectors, node, q):
+def dot(vectors: Floats, node: int, q: Floats) -> np.float32:
     """The same, and the compiler may add in any order: it then works on 8 or 16 numbers at a time."""
     total = np.float32(0)
     for j in range(len(q)):
@@ -51,21 +52,23 @@ def dot(vectors, node, q):
 
 
 @kernel
-def away(vectors, node, q, fast):
+def away(vectors: Floats, node: int, q: Floats, fast: bool) -> np.float32:
     """Minus the inner product, by the one or by the other."""
     return -dot(vectors, node, q) if fast else np.float32(-dot_as_written(vectors, node, q))
 
 
 @kernel
-def walk_with_heaps(vectors, links, entry, queries, ef, fast, found):
-    """Algorithm 2 with its two heaps, for each of the queries (nq, dim); ``found`` (nq, k) takes the nodes."""
+def walk_with_heaps(
+    vectors: Floats, links: Any, entry: int, queries: Floats, ef: int, fast: bool, found: Found
+) -> None:
+    """Algorithm 2 with its two heaps for each query (nq, dim); ``found`` (nq, k) takes the nodes."""
     seen = np.empty(len(vectors), np.uint8)
     for i in range(len(queries)):
         q = queries[i]
         seen[:] = 0
         seen[entry] = 1
-        candidates = [(away(vectors, entry, q, fast), entry)]
-        best = [(-candidates[0][0], entry)]
+        candidates: list[Any] = [(away(vectors, entry, q, fast), entry)]
+        best: list[Any] = [(-candidates[0][0], entry)]
         while len(candidates):
             d, node = heappop(candidates)
             if len(best) == ef and d > -best[0][0]:
@@ -79,13 +82,17 @@ def walk_with_heaps(vectors, links, entry, queries, ef, fast, found):
                         heappush(best, (-d, np.int64(other)))
                         if len(best) > ef:
                             heappop(best)
-        best.sort(reverse=True)
-        for j in range(min(len(best), found.shape[1])):
-            found[i, j] = best[j][1]
+        while len(best):  # the farthest comes first
+            last = len(best) - 1
+            node = heappop(best)[1]
+            if last < found.shape[1]:
+                found[i, last] = node
 
 
 @kernel
-def walk_with_pool(vectors, links, entry, queries, ef, stamped, found):
+def walk_with_pool(
+    vectors: Floats, links: Any, entry: int, queries: Floats, ef: int, stamped: bool, found: Found
+) -> None:
     """The same walk with one sorted array: what was expanded in it is marked by ~node."""
     seen, stamp = np.zeros(len(vectors), np.uint32), np.uint32(0)
     pool, distances = np.empty(ef, np.int64), np.empty(ef, np.float32)
@@ -118,6 +125,15 @@ def walk_with_pool(vectors, links, entry, queries, ef, stamped, found):
             found[i, j] = ~pool[j]
 
 
+@kernel
+def as_lists(links: Links) -> Any:
+    """The rows of a matrix of links (n, m) as separate arrays without the padding, in a typed list."""
+    rows = List()
+    for i in range(len(links)):
+        rows.append(links[i, : np.sum(links[i] >= 0)].copy())
+    return rows
+
+
 class Step(NamedTuple):
     """One step: how the candidates are kept, and which of the choices above are made."""
 
@@ -130,23 +146,37 @@ class Step(NamedTuple):
 STEPS = (
     Step("compiled as it stands", pool=False, matrix=False, choice=False),
     Step("+ fastmath in the dot product", pool=False, matrix=False, choice=True),
-    Step("+ one matrix of links", pool=False, matrix=True, choice=True),
-    Step("+ a sorted pool, no heaps", pool=True, matrix=True, choice=False),
+    Step("+ a sorted pool, no heaps", pool=True, matrix=False, choice=False),
+    Step("+ one matrix of links", pool=True, matrix=True, choice=False),
     Step("+ a stamp, nothing set to zero", pool=True, matrix=True, choice=True),
 )
 
 
 def search(step: Step, vectors: Floats, links: Any, entry: int, queries: Floats, k: int, ef: int) -> Found:
-    """Nodes (nq, k), nearest first by inner product; ``links`` as ``step.matrix`` says (see `as_lists`)."""
+    """Nodes (nq, k), nearest first by inner product; ``links`` as ``step.matrix`` says."""
     found = np.full((len(queries), k), -1, np.int64)
     walk = walk_with_pool if step.pool else walk_with_heaps
     walk(vectors, links, entry, queries, max(ef, k), step.choice, found)
     return found
 
 
-def as_lists(links: Links) -> Sequence[Links]:
-    """The rows of a matrix of links (n, m) as separate arrays without the padding, in a typed list."""
-    rows = List()
-    for row in links:
-        rows.append(np.ascontiguousarray(row[row >= 0]))
-    return rows  # type: ignore[no-any-return]
+def scan(vectors: Floats, queries: Floats, k: int) -> Found:
+    """The exact answer (nq, k) by inner product, one query after the other."""
+    found = np.empty((len(queries), k), np.int64)
+    for i, q in enumerate(queries):
+        scores = vectors @ q  # (n,)
+        nearest = np.argpartition(-scores, k - 1)[:k]
+        found[i] = nearest[np.argsort(-scores[nearest])]
+    return found
+
+
+def runs(
+    vectors: Floats, links: Links, entry: int, queries: Floats, k: int, ef: int
+) -> dict[str, Callable[[], Found]]:
+    """Name of each step → a call that searches all the queries with it; ``links`` is layer 0, (n, m)."""
+    matrix = np.ascontiguousarray(links)
+    lists = as_lists(matrix)
+    return {
+        step.name: partial(search, step, vectors, matrix if step.matrix else lists, entry, queries, k, ef)
+        for step in STEPS
+    }

@@ -6,6 +6,7 @@ against its rival, and what it *aims* at.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +17,9 @@ from ragcourse.bench.index_data import VectorSet
 from ragcourse.bench.process import Progress
 from ragcourse.bench.report import Better, Report, Row
 from ragcourse.timing import measure
+
+MOST = 4
+_ENOUGH = 1.0  # seconds for all samples of all candidates, where `rounds` of them take less
 
 
 class Bar(NamedTuple):
@@ -45,13 +49,13 @@ class Sizes:
     efforts: tuple[int, ...] = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # ef
     growth: tuple[int, ...] = (10_000, 30_000, 100_000)
     keys: int = 200_000
-    every_word: int = 1  # every so manieth of the English words
+    words: int = 1_000_000  # English words, or all there are
     rounds: int = 5
 
 
 QUICK = Sizes(
-    sets=((3_000, 32),), handbook=False, queries=100, build=1_000, efforts=(10, 40, 160),
-    growth=(1_000, 2_000), keys=5_000, every_word=50, rounds=1,
+    sets=((10_000, 32),), handbook=False, queries=100, build=1_000, efforts=(10, 40, 160),
+    growth=(1_000, 2_000), keys=5_000, words=3_000, rounds=1,
 )  # fmt: skip
 
 
@@ -85,10 +89,21 @@ class Board:
         """One, and all there are."""
         return sorted({1, usable_cores()})
 
-    def race(self, candidates: Mapping[str, Callable[[], object]], per: float = 1.0) -> dict[str, list[float]]:
-        """Seconds of each call, times ``per``, by name: the candidates take turns, each once unmeasured before."""
-        timings = measure(candidates, repeats=self.rounds, warmup=0, max_seconds=float("inf"))
-        return {name: [seconds * per for seconds in timings[name].samples] for name in candidates}
+    def race(
+        self, candidates: Mapping[str, Callable[[], object]], per: float = 1.0
+    ) -> dict[str, list[float]]:
+        """Seconds of each call, times ``per``; the candidates take turns, each once unmeasured before.
+
+        At least ``rounds`` samples of each, and of quick ones up to `MOST` times as many.
+        """
+        timings = measure(candidates, repeats=MOST * self.rounds, warmup=0, max_seconds=_ENOUGH)
+        samples = {name: list(timings[name].samples) for name in candidates}
+        missing = self.rounds - min(map(len, samples.values()))
+        if missing > 0:
+            timings = measure(candidates, repeats=missing, warmup=0, max_seconds=math.inf)
+            for name, taken in samples.items():
+                taken += timings[name].samples
+        return {name: [seconds * per for seconds in taken] for name, taken in samples.items()}
 
     def row(
         self, what: str, ours: Side, theirs: Side, unit: str, bar: Bar | None = None, better: Better = "lower"
@@ -96,7 +111,9 @@ class Board:
         """Add a row, and where there is a bar, whether it is cleared."""
         against = theirs.name if theirs.recall is None else f"{theirs.name}, recall {theirs.recall:.3f}"
         what = f"{ours.name}: {what}" if ours.name else what
-        row = self.report.add(what, against, unit, ours.samples, theirs.samples, better=better, recall=ours.recall)
+        row = self.report.add(
+            what, against, unit, ours.samples, theirs.samples, better=better, recall=ours.recall
+        )
         if bar is not None:
             self.report.details["bars"].append(
                 {
@@ -108,7 +125,7 @@ class Board:
 
 
 def least_effort(recall: Callable[[int], float], target: float, low: int, high: int) -> int | None:
-    """The smallest effort from ``low`` to ``high`` with that recall, by bisection; None if even the last misses.
+    """The smallest effort from ``low`` to ``high`` with that recall, by bisection; None if the last fails.
 
     Recall grows with effort, but for noise of a thousandth.
     """
@@ -130,7 +147,9 @@ def bars_table(details: Mapping[str, Any]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for bar in details["bars"]:
-        recalls = " / ".join("–" if value is None else f"{value:.3f}" for value in (bar["recall"], bar["their_recall"]))
+        recalls = " / ".join(
+            "–" if value is None else f"{value:.3f}" for value in (bar["recall"], bar["their_recall"])
+        )
         aim = "–" if bar["aim"] is None else f"{bar['aim']:g}×"
         lines.append(
             f"| {bar['structure']} | {bar['what']} | {bar['against']} | {recalls if bar['recall'] else '–'} "
@@ -143,4 +162,3 @@ def _verdict(bar: Mapping[str, Any]) -> str:
     if bar["ratio"] < bar["must"]:
         return "missed"
     return "must" if bar["aim"] is None or bar["ratio"] < bar["aim"] else "aim"
-

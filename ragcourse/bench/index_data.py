@@ -38,7 +38,7 @@ class VectorSet:
     @property
     def dim(self) -> int:
         """Numbers in a vector."""
-        return self.vectors.shape[1]
+        return int(self.vectors.shape[1])
 
     def recall(self, found: NDArray[np.integer]) -> float:
         """The share of the K nearest that is in ``found`` (nq, K), where -1 stands for none; a tie counts."""
@@ -73,7 +73,7 @@ def clustered(n: int, dim: int, queries: int = 1000, seed: int = 7) -> VectorSet
     """``n`` unit vectors in clusters, as embeddings of texts are: of ``dim`` numbers, but ~50 that matter.
 
     Every vector is the centre of one of n / 100 clusters and a Gaussian of the same spread, both in a
-    random subspace of 64 dimensions (or ``dim``), plus 1 % noise in all; the queries are drawn in the same way.
+    random subspace of 64 dimensions (or ``dim``), plus 1 % noise in all; the queries are drawn alike.
     """
     random = np.random.default_rng(seed)
     inside = min(64, dim)

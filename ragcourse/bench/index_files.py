@@ -1,4 +1,4 @@
-"""Vectors from a file that the user names: ``.npy``, ``.fvecs``, or ``.hdf5`` as ann-benchmarks lays it out."""
+"""Vectors from a file that the user names: ``.npy``, ``.fvecs``, or ``.hdf5`` as ann-benchmarks has it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ def _check(path: Path, vectors: Floats, what: str) -> None:
         raise ValueError(f"{path}: the {what} have the shape {vectors.shape}; expected (n, dim)")
     finite = np.isfinite(vectors).all(axis=1)
     if not finite.all():
-        raise ValueError(f"{path}: row {int(np.argmin(finite))} of the {what} has a number that is not finite")
+        raise ValueError(
+            f"{path}: row {int(np.argmin(finite))} of the {what} has a number that is not finite"
+        )
 
 
 def _npy(path: Path) -> tuple[Floats, None]:
@@ -88,7 +90,9 @@ def _hdf5(path: Path) -> tuple[Floats, Floats]:
         with h5py.File(path, "r") as file:
             missing = {"train", "test"} - set(file)
             if missing:
-                raise ValueError(f"{path} has no data set {' and no '.join(sorted(missing))} of ann-benchmarks")
+                raise ValueError(
+                    f"{path} has no data set {' and no '.join(sorted(missing))} of ann-benchmarks"
+                )
             distance: Any = file.attrs.get("distance", "euclidean")
             train, test = (np.asarray(file[name][()]) for name in ("train", "test"))
     except OSError as error:

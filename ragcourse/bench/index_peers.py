@@ -159,14 +159,17 @@ def require_peers() -> None:
     """``RuntimeError`` with the command that installs what the race cannot do without."""
     for module in ("faiss", "threadpoolctl", "marisa_trie", "sortedcontainers", "BTrees"):
         if not _installed(module):
-            raise RuntimeError(f"this benchmark needs {module}, which is not installed: {install_command('lab,bench')}")
+            raise RuntimeError(
+                f"this benchmark needs {module}, which is not installed: {install_command('lab,bench')}"
+            )
 
 
 def missing_peers() -> list[str]:
     """Remarks on peers that the race can do without, and will."""
     if _installed("hnswlib"):
         return []
-    return [f"hnswlib is not installed, so its rows are missing; with a C++ compiler: {install_command('hnswlib')}"]
+    install = install_command("lab,hnswlib")
+    return [f"hnswlib is not installed, so its rows are missing; where there is a C++ compiler: {install}"]
 
 
 def _installed(module: str) -> bool:

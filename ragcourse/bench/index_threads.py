@@ -19,9 +19,8 @@ def threads(count: int, *, numpy_too: bool = False) -> Iterator[None]:
     from threadpoolctl import ThreadpoolController
 
     libraries = ThreadpoolController()
-    of_numpy = [
-        library.filepath for library in libraries.lib_controllers if "numpy.libs" in Path(library.filepath).parts
-    ]
+    paths = [library.filepath for library in libraries.lib_controllers]
+    of_numpy = [path for path in paths if "numpy.libs" in Path(path).parts]
     before = faiss.omp_get_max_threads()
     limits = libraries.limit(limits=count)
     faiss.omp_set_num_threads(count)

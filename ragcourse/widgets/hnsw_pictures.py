@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from ragcourse.timing import format_seconds
@@ -62,10 +62,13 @@ def draw_six(places: Mapping[str, Any], links: Mapping[str, str], query: Any, wa
 def draw_reach(graphs: Mapping[str, tuple[Points, Layer, Collection[int]]]) -> Figure:
     """Layer 0 of several graphs: blue what a walk from the entry point can reach, orange what it cannot."""
     figure = _figure(7.4, 3.7)
-    for axes, (name, (points, links, reached)) in zip(figure.subplots(1, len(graphs)), graphs.items(), strict=True):
+    for axes, (name, (points, links, reached)) in zip(
+        figure.subplots(1, len(graphs)), graphs.items(), strict=True
+    ):
         _lines(axes, points, {(a, b) for a, others in links.items() for b in others}, "#c8c8c8", 0.6)
         for nodes, colour in ((reached, BLUE), (set(links) - set(reached), ORANGE)):
             axes.plot(*points[sorted(nodes)].T, "o", ms=3.2, color=colour, zorder=2)
+        axes.invert_yaxis()
         _bare(axes, f"{name}: {len(reached)} of {len(links)} within reach")
     return figure
 
@@ -86,7 +89,7 @@ def draw_choice(points: Points, base: int, kept: Sequence[int], dropped: Mapping
     axes.plot(*points[base], "s", ms=8, color="black", zorder=5)
     margin = 0.12 * np.ptp(span, axis=0).max()
     (left, low), (right, high) = span.min(axis=0) - margin, span.max(axis=0) + margin
-    axes.set(xlim=(left, right), ylim=(low, high))
+    axes.set(xlim=(left, right), ylim=(high, low))
     _bare(axes, "kept (blue) and dropped (orange, dotted: nearer to that one)")
     return figure
 
@@ -111,7 +114,15 @@ def draw_growth(sizes: Sequence[int], hops: Mapping[str, Sequence[float]]) -> Fi
     axes = figure.subplots()
     for (name, values), colour in zip(hops.items(), (GREY, ORANGE, BLUE), strict=False):
         axes.plot(sizes, values, "o-", ms=4, color=colour)
-        axes.annotate(name, (sizes[-1], values[-1]), (7, 0), textcoords="offset points", va="center", color=colour, size=9)
+        axes.annotate(
+            name,
+            (sizes[-1], values[-1]),
+            (7, 0),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            size=9,
+        )
     axes.set(xscale="log", yscale="log", xlabel="points", ylabel="hops of a greedy walk")
     _plain_ticks(axes, sizes, (3, 5, 10, 20))
     axes.set_xlim(sizes[0] * 0.85, sizes[-1] * 3.4)
@@ -123,10 +134,16 @@ def _plain_ticks(axes: Axes, x: Sequence[float], y: Sequence[float] = ()) -> Non
         if marks:
             axis.set_major_locator(FixedLocator(list(marks)))
             axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-            axis.set_minor_formatter(NullFormatter())
+            axis.set_minor_locator(NullLocator())
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#eeeeee")
     axes.set_axisbelow(True)
+
+
+def seconds_at(curve: Curve, recall: float) -> float:
+    """Seconds a query at this recall, between two points of the curve on a logarithmic scale; NaN outside."""
+    recalls, seconds = np.array(sorted(curve)).T
+    return float(np.exp(np.interp(recall, recalls, np.log(seconds), left=np.nan, right=np.nan)))
 
 
 def draw_curves(curves: Mapping[str, Curve], scan: float | None = None) -> Figure:
@@ -167,8 +184,10 @@ def draw_ladder(seconds: Mapping[str, float]) -> Figure:
     return figure
 
 
-def draw_cost(sizes: Sequence[int], seconds: Mapping[str, Sequence[float]], recalls: Sequence[float]) -> Figure:
-    """Time of a query against the number of vectors, and beside it the recall at the same settings."""
+def draw_cost(
+    sizes: Sequence[int], seconds: Mapping[str, Sequence[float]], recalls: Sequence[float]
+) -> Figure:
+    """Time of a query against the number of vectors; beside it the recall at the same settings."""
     figure = _figure(7.4, 2.7)
     left, right = figure.subplots(1, 2)
     for (name, values), colour in zip(seconds.items(), (GREY, BLUE), strict=True):
@@ -179,7 +198,12 @@ def draw_cost(sizes: Sequence[int], seconds: Mapping[str, Sequence[float]], reca
     left.set_xlim(sizes[0] * 0.8, sizes[-1] * 4)
     _plain_ticks(left, sizes, (10, 30, 100, 300, 1000, 3000))
     right.plot(sizes, recalls, "o-", ms=4, color=BLUE)
-    right.set(xscale="log", xlabel="vectors", ylabel="recall@10 of HNSW", ylim=(min(0.8, min(recalls) - 0.03), 1.005))
+    right.set(
+        xscale="log",
+        xlabel="vectors",
+        ylabel="recall@10 of HNSW",
+        ylim=(min(0.8, min(recalls) - 0.03), 1.005),
+    )
     _plain_ticks(right, sizes)
     return figure
 
@@ -199,7 +223,9 @@ def paint_walk(figure: Figure, result: Mapping[str, Any]) -> None:
     _layer(axes, points, layers[0], last, 4)
     axes.plot(*points[last["pool"]].T, "o", ms=5.5, color=BLUE, zorder=4)
     for node in result["truth"]:
-        axes.plot(*points[node], "o", ms=10, mfc="none", mec=GREEN if node in last["pool"] else ORANGE, zorder=5)
+        axes.plot(
+            *points[node], "o", ms=10, mfc="none", mec=GREEN if node in last["pool"] else ORANGE, zorder=5
+        )
     axes.plot(*result["query"], "P", ms=10, color=ORANGE, mec="white", zorder=6)
     axes.set(xlim=(0, 1), ylim=(1, 0))
     _bare(axes, f"layer 0: {len(layers[0]['nodes'])} nodes, {last['distances']} distances computed")

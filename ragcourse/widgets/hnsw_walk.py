@@ -138,7 +138,7 @@ def towns(n: int = 200, k: int = 6, seed: int = 33) -> Points:
     centres = rng.random((k, 2))
     points = centres[rng.integers(k, size=n)] + 0.06 * rng.standard_normal((n, 2))
     low, high = points.min(axis=0), points.max(axis=0)
-    return (0.04 + 0.92 * (points - low) / (high - low)).astype(np.float32)
+    return np.asarray(0.04 + 0.92 * (points - low) / (high - low), np.float32)
 
 
 @cache

@@ -1,6 +1,9 @@
 // Left the plane with its cells: k-means while the clock runs, a query when it has ended. Right a curve of
 // the same moment: the falling error, or recall against work. The query follows the pointer and the arrow keys.
-const FOUND = "#009e73", MISSED = "#d55e00", SEARCHED = "#0072b2", GAP_BETWEEN = 44, CAPTION = 24, UNDER = 46;
+const FOUND = "#009e73", MISSED = "#d55e00", SEARCHED = "#0072b2";
+const GAP_BETWEEN = 44, CAPTION = 24, UNDER = 46, QUARTERS = [0, 0.25, 0.5, 0.75, 1];
+
+const JOIN = "every point joins its nearest centre", MOVE = "every centre moves to the mean";
 
 function layout(view) {
   const wide = view.width >= 620;
@@ -41,7 +44,7 @@ function drawPlane(g, result, view, plane, state, training) {
   const X = (x) => plane.x + x * plane.side, Y = (y) => plane.y + y * plane.side;
   const { centroids, nlist } = state, lit = (list) => !training && result.ranks[list] < result.nprobe;
   const caption = training
-    ? `k-means, iteration ${state.step + 1}: ${state.t - state.step < 0.5 ? "every point joins its nearest centre" : "every centre moves to the mean"}`
+    ? `k-means, iteration ${state.step + 1}: ${state.t - state.step < 0.5 ? JOIN : MOVE}`
     : `searched: the ${result.nprobe === 1 ? "nearest" : `${result.nprobe} nearest`} of ${nlist} cells`;
   lm.text(g, view, caption, plane.x, 10, { bold: true });
   g.save();
@@ -64,6 +67,7 @@ function drawPlane(g, result, view, plane, state, training) {
   else search(g, result, view, state, X, Y, lit, plane);
   g.restore();
   g.strokeStyle = view.theme.dim;
+  g.lineWidth = 1;
   g.strokeRect(plane.x + 0.5, plane.y + 0.5, plane.side - 1, plane.side - 1);
 }
 
@@ -235,33 +239,38 @@ function line(g, view, x1, y1, x2, y2) {
   g.globalAlpha = 1;
 }
 
-function errorCurve(g, result, view, box) {
-  const { errors, duration } = result, top = errors[0] * 1.08;
-  const X = (i) => box.x + box.width * i / duration, Y = (e) => box.y + box.height * (1 - e / top);
+function errorCurve(g, result, view, box) { // k-means: it only falls
+  const { duration } = result, errors = result.errors.map((error) => error / result.errors[0]);
+  const X = (i) => box.x + box.width * i / duration, Y = (error) => box.y + box.height * (1 - error);
   frame(g, view, box, {
-    title: "mean squared distance to the centre, the start is 1", label: "iteration", xs: [0, 3, 6, 9, 12].map((i) => [i / duration, `${i}`]),
-    ys: [0, errors[0] / 4, errors[0] / 2, errors[0] * 0.75, errors[0], top].slice(0, 5).concat(top).filter((v, i, all) => i < 5 || all.length < 6),
-    format: (value) => (value === top ? "" : (value / errors[0]).toFixed(2)),
+    title: "mean squared distance to the centre, 1 at the start", label: "iteration",
+    xs: [0, 3, 6, 9, 12].map((i) => [i / duration, `${i}`]), ys: QUARTERS, format: (value) => value.toFixed(2),
   });
+  const last = Math.floor(view.t), moved = Math.max(0, 2 * (view.t - last) - 1);
+  const now = errors[last] + moved * (errors[Math.min(last + 1, errors.length - 1)] - errors[last]);
   g.strokeStyle = SEARCHED;
   g.lineWidth = 2.2;
   g.beginPath();
-  const last = Math.floor(view.t), part = view.t - last;
   for (let i = 0; i <= last; i += 1) g.lineTo(X(i), Y(errors[i]));
-  const now = last + 1 < errors.length ? errors[last] + part * (errors[last + 1] - errors[last]) : errors[last];
-  g.lineTo(X(view.t), Y(now));
+  g.lineTo(X(last + moved), Y(now));
   g.stroke();
-  disc(g, X(view.t), Y(now), 5, SEARCHED);
-  lm.text(g, view, (now / errors[0]).toFixed(3), X(view.t) + (view.t > 9 ? -10 : 10), Y(now) - 14, { bold: true, align: view.t > 9 ? "right" : "left" });
+  disc(g, X(last + moved), Y(now), 5, SEARCHED);
+  const [dx, align] = view.t > 9 ? [-10, "right"] : [12, "left"];
+  lm.text(g, view, now.toFixed(3), X(last + moved) + dx, Y(now) - 14, { bold: true, align });
 }
 
 function recallCurve(g, result, view, box) {
   const { recall, work } = result, now = result.nprobe - 1;
   const X = (share) => box.x + box.width * Math.min(share, 1.04) / 1.04, Y = (value) => box.y + box.height * (1 - value);
   frame(g, view, box, {
-    title: "recall@10, mean of 400 queries", label: "distances computed, of an exact search",
-    xs: [0, 0.25, 0.5, 0.75, 1].map((share) => [share / 1.04, `${100 * share} %`]), ys: [0, 0.25, 0.5, 0.75, 1], format: (value) => value.toFixed(2),
+    title: "recall@10, mean of 400 queries (grey: this one)", label: "distances computed, of an exact search",
+    xs: QUARTERS.map((share) => [share / 1.04, `${100 * share} %`]), ys: QUARTERS, format: (value) => value.toFixed(2),
   });
+  g.strokeStyle = view.theme.dim;
+  g.lineWidth = 1.2;
+  g.beginPath();
+  result.own_recall.forEach((value, i) => g.lineTo(X(result.own_work[i]), Y(value)));
+  g.stroke();
   g.strokeStyle = SEARCHED;
   g.lineWidth = 2.2;
   g.beginPath();
@@ -278,8 +287,10 @@ function recallCurve(g, result, view, box) {
   g.stroke();
   g.setLineDash([]);
   disc(g, X(work[now]), Y(recall[now]), 6.5, SEARCHED);
+  star(g, view, X(result.own_work[now]), Y(result.own_recall[now]), false);
   const note = `nprobe ${result.nprobe}: ${recall[now].toFixed(3)} for ${(100 * work[now]).toFixed(1)} %`;
-  lm.text(g, view, note, Math.min(X(work[now]) + 12, box.x + box.width - 190), Math.min(Y(recall[now]) + 22, box.y + box.height - 12), { bold: true });
+  const x = Math.min(X(work[now]) + 14, box.x + box.width - 190);
+  lm.text(g, view, note, x, Math.min(Y(recall[now]) + 22, box.y + box.height - 12), { bold: true });
   thisQuery(g, result, view, box);
 }
 

@@ -44,7 +44,7 @@ class IvfCells(CourseWidget):
 
     @staticmethod
     def run(params: Mapping[str, Any]) -> dict[str, Any]:
-        """The picture for one query; ``query`` is (x, y) from 0 to 1, and is moved to the square if outside."""
+        """The picture for one query; ``query`` is (x, y) from 0 to 1, and moves to the border if outside."""
         trained = train(params["data"], params["nlist"])
         nprobe = min(params["nprobe"], params["nlist"])
         query = np.clip(np.array(params["query"], np.float32), 0, 1)
@@ -73,7 +73,7 @@ class IvfCells(CourseWidget):
 
     def paint(self, figure: Figure, result: dict[str, Any]) -> None:
         """The picture of ``ivf_cells.js`` after the training."""
-        figure.set_size_inches(8.2, 4.1)
+        figure.set_size_inches(7.8, 3.9)
         plane, curve = figure.subplots(1, 2, width_ratios=(1.15, 1))
         _paint_plane(plane, result)
         _paint_curve(curve, result)
@@ -136,7 +136,7 @@ def _squared(a: Floats, b: Floats) -> Floats:
 
 
 def _look_up(trained: Trained, queries: Floats) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Of each query: the rank of every list (q, nlist), its true neighbours (q, K), the last one's distance."""
+    """Of each query the rank of every list (q, nlist), its neighbours (q, K), the distance of the last."""
     ranks = _squared(queries, trained.centroids[-1]).argsort(axis=1, kind="stable").argsort(axis=1)
     distances = _squared(queries, trained.points)
     neighbours = np.argpartition(distances, K, axis=1)[:, :K]
@@ -145,7 +145,7 @@ def _look_up(trained: Trained, queries: Floats) -> tuple[NDArray[Any], NDArray[A
 
 
 def _curve(trained: Trained, ranks: NDArray[Any], neighbours: NDArray[Any]) -> tuple[Any, Any]:
-    """Recall and work (q, nlist) at every nprobe: a neighbour is found once the rank of its list is reached."""
+    """Recall and work (q, nlist) at every nprobe: a neighbour is found when its list is opened."""
     nlist, owners = ranks.shape[1], trained.owners[-1]
     at = np.take_along_axis(ranks, owners[neighbours].astype(np.int64), axis=1)  # (q, K)
     recall = (at[:, :, None] < np.arange(1, nlist + 1)).mean(axis=1)
@@ -189,24 +189,27 @@ def _paint_plane(axes: Axes, result: dict[str, Any]) -> None:
     faces = ["#dcebf5" if one else "#ffffff" for one in lit]
     axes.add_collection(PolyCollection(cells, facecolors=faces, edgecolors="#b0b0b0", linewidths=0.8))
     visited = lit[result["owners"][-1]]
-    axes.plot(*points[~visited].T, ".", ms=2.2, color="#c4c4c4", mew=0)
+    axes.plot(*points[~visited].T, ".", ms=2.2, color="#a6a6a6", mew=0)
     axes.plot(*points[visited].T, ".", ms=3, color=BLUE, mew=0)
     axes.plot(*centroids[~lit].T, "+", ms=5, color="#909090")
     for number in np.flatnonzero(lit):
-        axes.text(*centroids[number], str(result["ranks"][number] + 1), size=9, weight="bold", color="#003e61")
+        axes.annotate(str(result["ranks"][number] + 1), centroids[number], weight="bold", color="#003e61")
     found = result["found"].astype(bool)
     axes.plot(*points[result["neighbours"][found]].T, "o", ms=5, color=GREEN, mec="white", mew=0.6)
     axes.plot(*points[result["neighbours"][~found]].T, "o", ms=7, mfc="none", color=ORANGE, mew=1.8)
     x, y = result["query"]
     turn = np.linspace(0, 2 * np.pi, 90)
-    axes.plot(x + result["radius"] * np.cos(turn), y + result["radius"] * np.sin(turn), ":", color="#333333", lw=1)
+    circle = x + result["radius"] * np.cos(turn), y + result["radius"] * np.sin(turn)
+    axes.plot(*circle, ":", color="#333333", lw=1)
     axes.plot(x, y, "X", ms=9, color="black", mec="white")
     axes.set(xlim=(0, 1), ylim=(1, 0), xticks=[], yticks=[], aspect="equal")
+    axes.spines[:].set_visible(True)
     axes.set_title(f"searched: the {nprobe} nearest of {len(centroids)} cells", fontsize=9, loc="left")
 
 
 def _paint_curve(axes: Axes, result: dict[str, Any]) -> None:
     at = result["nprobe"] - 1
+    axes.plot(100 * result["own_work"], result["own_recall"], color=GREY, lw=1)
     axes.plot(100 * result["work"], result["recall"], ".-", color=BLUE, lw=1.5, ms=5)
     axes.plot(100 * result["work"][at], result["recall"][at], "o", ms=9, color=BLUE)
     axes.plot(100 * result["own_work"][at], result["own_recall"][at], "X", ms=9, color="black", mec="white")

@@ -38,7 +38,7 @@ def draw_halves(
             )
         axes.plot(*book.T, "s", ms=15, mfc="none", mec="black", mew=1.3, ls="")
         for number, word in enumerate(book):
-            at: dict[str, Any] = {"xytext": (-12, 10), "textcoords": "offset points", "ha": "right"}
+            at: dict[str, Any] = {"xytext": (12, 5), "textcoords": "offset points"}
             axes.annotate(f"word {number}", word, color=_INK, **at)
         axes.plot(*query[2 * half : 2 * half + 2], "*", ms=13, mfc="white", mec="black", mew=1.2)
         first, second = ("first", "second") if half == 0 else ("third", "fourth")
@@ -86,17 +86,17 @@ def draw_race(micros: Mapping[str, float], recall: Mapping[str, float], theirs: 
     for name, x in micros.items():
         colour = ORANGE if name in theirs else _INK if name in ("Flat", "SQ8") else BLUE
         axes.plot(x, recall[name], "o", color=colour, ms=7)
-        below = any(
-            other != name and 0.9 < micros[other] / x < 2.2 and abs(recall[other] - recall[name]) < 0.04
-            and micros[other] >= x
-            for other in micros
-        )  # fmt: skip
+        below = name in ("PQ", "IVF-PQ", "PQ, 100 again", "IVF-PQ, 100 again")
         axes.annotate(
-            name, (x, recall[name]), (-2, -15 if below else 8), textcoords="offset points", color=colour
+            name, (x, recall[name]), (-3, -15 if below else 8), textcoords="offset points", color=colour
         )
     axes.set(xscale="log", xlabel="µs a query, one thread, one query after the other", ylabel="recall@10")
     axes.set_ylim(min(recall.values()) - 0.08, 1.09)
-    axes.set_xlim(min(micros.values()) * 0.75, max(micros.values()) * 2.6)
+    low, high = min(micros.values()) * 0.75, max(micros.values()) * 1.8
+    axes.set_xlim(low, high)
+    ticks = [mark for mark in (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000) if low < mark < high]
+    axes.set_xticks(ticks, [f"{mark:,}" for mark in ticks])
+    axes.minorticks_off()
     axes.grid(alpha=0.3)
     plt.show()
 

@@ -88,6 +88,7 @@ function setup(view, body) {
   let frame = 0, last = 0, rested = 0, keys = [];
   const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
   const count = () => view.result.frames?.length || 1;
+  const order = body.querySelectorAll(".lm-controls label")[1];
   const caption = lm.element("p", { className: "lm-caption", ariaLive: "polite" });
   caption.style.cssText = "min-height: 2.9em; margin: 10px 0 0; font-size: 14px; line-height: 1.45";
   const slider = lm.element("input", { type: "range", min: 1, step: 1, ariaLabel: "step" });
@@ -103,6 +104,7 @@ function setup(view, body) {
         && keys.every((key, i) => key === result.keys[i]);
       const from = more && show.length ? show.length - 1 : result.frames.length - 1;
       keys = result.keys;
+      order.style.visibility = result.kind.startsWith("B") ? "" : "hidden"; // the others have none
       Object.assign(show, { number: result.number, kind: result.kind, order: result.order, length: result.frames.length });
       pause();
       go(Math.min(from, result.frames.length - 1), 1);

@@ -86,12 +86,12 @@ def _no_refusal(vectors: Array, codebooks: Array) -> Array:
 
 def _normalises_in_place(vectors: Array, codebooks: Array) -> Array:
     codes = right(vectors, codebooks)
-    vectors -= vectors.mean(axis=0)
+    vectors -= 1
     return codes
 
 
 WRONG: dict[str, tuple[Callable[..., Any], str]] = {
-    "counts from 1": (lambda vectors, books: right(vectors, books) + np.uint8(1), "the first one is number 0"),
+    "counts from 1": (lambda vectors, books: right(vectors, books) + np.uint8(1), "one is number 0"),
     "int64": (lambda vectors, books: right(vectors, books).astype(np.int64), "eight bytes a number"),
     "transposed": (lambda vectors, books: right(vectors, books).T, "one row a vector"),
     "strided pieces": (_strided, "piece j is columns"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ragcourse.indexes.keys.counting import Counter
+
 
 class Leaf:
     """Sorted keys, the value of each, and the next leaf."""
@@ -69,11 +71,13 @@ def merge(parent: Inner, place: int) -> None:
 
 
 def slices(
-    leaf: Leaf | None, start: int, last: Leaf | None, stop: int
+    leaf: Leaf | None, start: int, last: Leaf | None, stop: int, counter: Counter | None
 ) -> Iterator[Iterator[tuple[Any, Any]]]:
     """The ``(key, value)`` from a place in one leaf to before a place in another, leaf by leaf."""
     while leaf is not None and leaf is not last:
         yield zip(leaf.keys[start:], leaf.values[start:], strict=True)
         leaf, start = leaf.next, 0
+        if counter is not None:
+            counter.visits += leaf is not None
     if leaf is not None:
         yield zip(leaf.keys[start:stop], leaf.values[start:stop], strict=True)

@@ -49,7 +49,6 @@ class BPlusTree(KeyIndex[K, V]):
             raise ValueError(f"fanout is {fanout!r}; a node needs room for at least 3 children")
         self.fanout = fanout
         self._root: Any = Leaf([], [], None)
-        self._height = 0  # levels of inner nodes
         self._left: Callable[[list[Any], Any], int] = bisect_left
         self._right: Callable[[list[Any], Any], int] = bisect_right
 
@@ -66,16 +65,16 @@ class BPlusTree(KeyIndex[K, V]):
 
     def add(self, key: K, value: V) -> None:
         """Put the entry into its leaf, behind equal keys; split what is overfull. O(log n)."""
-        if key != key:
-            raise not_itself(key)
         node, right = self._root, self._right
         try:
-            for _ in range(self._height):
+            while node.__class__ is Inner:
                 node = node.children[right(node.keys, key)]
             keys = node.keys
             place = right(keys, key)
         except TypeError as error:
             raise no_order(key, error) from error
+        if place == len(keys) and key != key:  # NaN is smaller than nothing, so this is where it comes
+            raise not_itself(key)
         keys.insert(place, key)
         node.values.insert(place, value)
         self._size += 1
@@ -94,25 +93,26 @@ class BPlusTree(KeyIndex[K, V]):
                 values.append(leaf.values[place])
                 place += 1
             leaf, place = leaf.next, 0
+            if self._counter is not None:
+                self._counter.visits += leaf is not None
         return values
 
     def range(self, low: K, high: K) -> Iterator[tuple[K, V]]:
         """The ``(key, value)`` with low ≤ key < high in key order. O(log n + found)."""
         if not low < high:  # type: ignore[operator]
             return iter(())
-        return chain.from_iterable(slices(*self._find(low), *self._find(high)))
+        return chain.from_iterable(slices(*self._find(low), *self._find(high), self._counter))
 
     def remove(self, key: K, value: V | Whole = ALL) -> int:
         """Take entries out of their leaves, and refill what holds too few. O(log n) for each."""
         if not self.get(key):
             raise no_such(key)
         gone = 0
-        while (gone == 0 or value is ALL) and self._remove(self._root, self._height, key, value):
+        while (gone == 0 or value is ALL) and self._remove(self._root, key, value):
             gone += 1
             self._size -= 1
-            if self._height and not self._root.keys:
+            if isinstance(self._root, Inner) and not self._root.keys:
                 self._root = self._root.children[0]
-                self._height -= 1
         if not gone:
             raise no_such(key, value)
         return gone
@@ -120,9 +120,9 @@ class BPlusTree(KeyIndex[K, V]):
     def items(self) -> Iterator[tuple[K, V]]:
         """Every ``(key, value)`` in key order: along the leaves."""
         first = self._root
-        for _ in range(self._height):
+        while isinstance(first, Inner):
             first = first.children[0]
-        return chain.from_iterable(slices(first, 0, None, 0))
+        return chain.from_iterable(slices(first, 0, None, 0, self._counter))
 
     def levels(self) -> list[list[list[K]]]:
         """The keys of each node, level by level: the root's level first, the leaves with all keys last."""
@@ -132,7 +132,7 @@ class BPlusTree(KeyIndex[K, V]):
         """Order within and between nodes, numbers of keys and children, the links of the leaves, ``len``."""
         levels = self._levels()
         for depth, level in enumerate(levels):
-            is_leaf = depth == self._height
+            is_leaf = depth == len(levels) - 1
             for node in level:
                 shown = f"the {'leaf' if is_leaf else 'inner node'} {node.keys!r}"
                 self._must(isinstance(node, Leaf) is is_leaf, f"{shown} is on level {depth}")
@@ -165,7 +165,7 @@ class BPlusTree(KeyIndex[K, V]):
         """The leaf and the place in it before which all keys are smaller; it may be the leaf's end."""
         node, left = self._root, self._left
         try:
-            for _ in range(self._height):
+            while node.__class__ is Inner:
                 node = node.children[left(node.keys, key)]
             return node, left(node.keys, key)
         except TypeError as error:
@@ -175,7 +175,7 @@ class BPlusTree(KeyIndex[K, V]):
         """Split the overfull leaf that ``key`` was added to, and the inner nodes that this makes overfull."""
         path = []
         node = self._root
-        for _ in range(self._height):
+        while isinstance(node, Inner):
             place = bisect_right(node.keys, key)
             path.append((node, place))
             node = node.children[place]
@@ -195,19 +195,18 @@ class BPlusTree(KeyIndex[K, V]):
             right = Inner(node.keys[middle + 1 :], node.children[middle + 1 :])
             del node.keys[middle:], node.children[middle + 1 :]
         self._root = Inner([separator], [self._root, right])
-        self._height += 1
 
-    def _remove(self, node: Any, height: int, key: K, value: V | Whole) -> bool:
+    def _remove(self, node: Any, key: K, value: V | Whole) -> bool:
         """Remove the first such entry at or below ``node``, and refill its nodes; whether there was one."""
         first, last = self._left(node.keys, key), self._right(node.keys, key)
-        if height == 0:
+        if isinstance(node, Leaf):
             for place in range(first, last):
                 if value is ALL or node.values[place] == value:
                     del node.keys[place], node.values[place]
                     return True
             return False
         for place in range(first, last + 1):  # equal keys may reach over several children
-            if self._remove(node.children[place], height - 1, key, value):
+            if self._remove(node.children[place], key, value):
                 self._refill(node, place)
                 return True
         return False
@@ -230,6 +229,6 @@ class BPlusTree(KeyIndex[K, V]):
 
     def _levels(self) -> list[list[Any]]:
         levels: list[list[Any]] = [[self._root]]
-        while isinstance(levels[-1][0], Inner):
-            levels.append([child for node in levels[-1] for child in node.children])
+        while below := [child for node in levels[-1] if isinstance(node, Inner) for child in node.children]:
+            levels.append(below)
         return levels

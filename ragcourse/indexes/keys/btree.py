@@ -103,7 +103,14 @@ class BTree(KeyIndex[K, V]):
         """The ``(key, value)`` with low ≤ key < high in key order. O(log n + found)."""
         if not low < high:  # type: ignore[operator]
             return iter(())
-        return in_order(self._root, lambda keys: range(self._place(keys, low), self._place(keys, high)))
+
+        def places(keys: list[K]) -> Any:
+            start, stop = self._place(keys, low), self._place(keys, high)
+            if self._counter is not None:
+                self._counter.visits -= 1  # it is one node, though searched twice
+            return range(start, stop)
+
+        return in_order(self._root, places)
 
     def remove(self, key: K, value: V | Whole = ALL) -> int:
         """Remove it from its leaf, then refill what holds too few keys, from the leaf up. O(log n).

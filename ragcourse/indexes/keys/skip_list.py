@@ -181,12 +181,9 @@ class SkipList(KeyIndex[K, V]):
                 self._must(node.width[level] == true, f"{shown}: width {node.width[level]}, truly {true}")
 
     def dump(self) -> str:
-        """One line a level, the express lane first, each link with its width."""
-        lines = []
-        for level in reversed(range(len(self._head.next))):
-            nodes = [f"{node.key!r} -{node.width[level]}→" for node in self._on(level)]
-            lines.append(" ".join([f"level {level}: -{self._head.width[level]}→", *nodes, "end"]))
-        return "\n".join(lines)
+        """One line a node: its key, and the widths of its links from level 0 up."""
+        nodes = [f"{node.key!r} {node.width}" for node in self._on(0)]
+        return "\n".join([f"(head) {self._head.width}", *nodes])
 
     def _before(self, key: K, after_equals: bool = False) -> tuple[list[Node], list[int]]:
         """On each level the last node with a smaller key (or an equal one), and how many entries to there."""
@@ -230,6 +227,8 @@ class SkipList(KeyIndex[K, V]):
 
     def _on(self, level: int) -> Iterator[Node]:
         node = self._head.next[level]
-        while node is not None:
+        for _ in range(self._size + 1):  # no more, should damaged links lead in a circle
+            if node is None:
+                return
             yield node
             node = node.next[level]

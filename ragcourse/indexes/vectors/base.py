@@ -145,7 +145,7 @@ class VectorIndex(ABC):
         try:
             index = cls(**head["settings"])
             index.note = head["note"]
-            index._ids.append(arrays.pop("ids"))
+            index._ids.append(stored(arrays, "ids", np.int64, None))
             index._restore(arrays)
         except (KeyError, TypeError, ValueError) as error:
             raise IndexFileError(f"{path} holds no {cls.kind} index that can be read: {error}") from error

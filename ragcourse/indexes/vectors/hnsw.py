@@ -1,100 +1,100 @@
 """HNSW: nearest neighbours by walking a graph that has motorways.
 
+Every vector is a node, linked to some near ones; in layer 0 live all, in each layer above a fraction 1/M
+of those below. A search walks greedily through the top layer, takes what it finds as the entry to the layer
+below, and in layer 0 keeps a pool of the ``ef`` best: it ends when all in the pool have been looked behind.
+
 Yu. A. Malkov, D. A. Yashunin: Efficient and robust approximate nearest neighbor search using
-Hierarchical Navigable Small World graphs. arXiv:1603.09320 (2016).
+Hierarchical Navigable Small World graphs, arXiv:1603.09320.
+
+====================================  =====================================================================
+paper                                 here
+====================================  =====================================================================
+Algorithm 1, INSERT                   ``insert`` (to line 11: its own links) and ``connect`` (the links back)
+Algorithm 2, SEARCH-LAYER             ``search_layer``: a sorted pool stands for both heaps, C and W
+Algorithm 3, SELECT-NEIGHBORS-SIMPLE  the first M of the pool; not used, it links clusters badly
+Algorithm 4, …-HEURISTIC              ``select_neighbors_heuristic``, without its two options
+Algorithm 5, K-NN-SEARCH              ``knn_search``, for many queries in one call
+====================================  =====================================================================
+
+Three things are ours. The walk measures by ``walk_codes``, and the best ``rerank`` are measured exactly.
+Nodes come in batches that do not see each other, 1/64 of the graph at most, so that threads can insert
+them; the graph does not depend on how many. And some links of layer 0, in both directions, are a tree over
+all nodes: they are never dropped, so every node stays reachable, whatever comes, goes, or is equal.
+
+``rows, scale, frame``  (room, dim), (room, 2), (2, dim)  what distances are made of: see ``walk_codes``
+``links``               (room, 2M)   layer 0, packed to the left, then -1
+``upper, upper_at``     (rows, M), (room,)   layer l ≥ 1 of node i is row ``upper_at[i] + l - 1``
+``level, parent``       (room,)   a node's highest layer, P(level ≥ l) = M⁻ˡ; its parent in the tree, or -1
+
+Searching costs O(M·ef·dim) a layer and grows like log n; adding the same with ``ef_construction``; removing
+O(n·M) for each call, since all links are read: remove many at once. Memory: 5·dim + 8M + 20 bytes a node.
+
+Where it loses: few vectors, or queries in large batches (a scan is exact); k in the thousands; filters
+(at many allowed ids the pool is widened, at few they are scanned); memory. Under "ip" nothing is a metric:
+long vectors draw all links to themselves (Morozov, Babenko 2018), so short ones are rarely found: these
+are seldom among the nearest, but recall at a given ef is lower. Prefer cosine where lengths mean nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from ragcourse.compiled import kernel
-from ragcourse.indexes.vectors.base import Floats, Ints, Mask, Metric, VectorIndex, grown
+from ragcourse.indexes.vectors.base import Floats, Ints, Mask, Metric, VectorIndex, stored
+from ragcourse.indexes.vectors.distance import measure, squared_norms
+from ragcourse.indexes.vectors.flat import exact
+from ragcourse.indexes.vectors.layers import (
+    Graph, Links, check_graph, empty_graph, graph_arrays, graph_from, renumbered, with_nodes,
+)  # fmt: skip
+from ragcourse.indexes.vectors.prefetch import prefetch
+from ragcourse.indexes.vectors.walk_codes import WalkCodes
 
-Links = NDArray[np.int32]
-PER_NODE = ("upper_at", "level", "parent", "children")
-NOTHING = np.empty(0, np.int64)
-EVERY = np.empty(0, np.bool_)
-
-
-class Graph(NamedTuple):
-    """All that a kernel reads of the index; n nodes have ``room`` for more."""
-
-    rows: NDArray[Any]  # (room, dim) what the walk measures by: int8 codes, or the float32 vectors
-    scale: Floats  # (room, 2) of each row: its unit, and half its squared length (0 under ip)
-    frame: Floats  # (2, dim) weight and shift that make a probe of a row
-    links: Links  # (room, 2M) layer 0, packed to the left, then -1
-    upper: Links  # (rows, M) layers 1 … level of all nodes
-    upper_at: Links  # (room,) where in ``upper`` the node's layer 1 is
-    level: NDArray[np.int8]  # (room,) the node's highest layer
-    parent: Links  # (room,) the tree in layer 0 whose links are never dropped; -1: its root
-    children: Links  # (room,) at most M
+EVERY = np.empty(0, np.bool_)  # a filter that lets all pass
 
 
 class Scratch(NamedTuple):
-    """What one thread needs for its walks."""
+    """The memory of one walk: the pool, the new neighbours of a node, and which nodes carry the stamp."""
 
-    ids: Links  # (ef,) the pool, nearest first
+    ids: Links  # (ef,)
     distances: Floats  # (ef,)
-    fresh: Links  # (2M,) neighbours not seen before
-    seen: NDArray[np.uint8]  # (room,) equal to the stamp: seen in this walk
+    fresh: Links  # (2M,)
+    seen: NDArray[np.uint8]  # (room,)
     stamp: NDArray[np.int64]  # (1,)
 
 
-@intrinsic
-def prefetch(typing: Any, array: Any, row: Any, column: Any) -> Any:
-    """Ask the memory for the cache line of ``array[row, column]``, and do not wait for it."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = signature.args[0]
-        view = context.make_array(kind)(context, builder, arguments[0])
-        place = cgutils.get_item_pointer(context, builder, kind, view, arguments[1:], wraparound=False)
-        byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind_of_call = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
-        call = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind_of_call)
-        builder.call(call, [builder.bitcast(place, byte), flag(0), flag(3), flag(1)])
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, types.intp), generate
-
-
 @kernel(fastmath={"reassoc", "contract"})
-def distance(rows, scale, probe, node):
-    """From a probe to a node; half the squared L2, or minus the inner product, plus what is the probe's own."""
+def distance(rows: NDArray[Any], scale: Floats, probe: Floats, node: int) -> np.float32:
+    """Half the squared L2, or minus the inner product, but for a part that is the probe's own."""
     dot = np.float32(0)
     for j in range(len(probe)):
         dot += np.float32(rows[node, j]) * probe[j]
-    return scale[node, 1] - scale[node, 0] * dot
+    return np.float32(scale[node, 1] - scale[node, 0] * dot)
 
 
 @kernel
-def probe_of(rows, scale, frame, node, probe):
-    """Make the node itself the probe."""
+def probe_of(rows: NDArray[Any], scale: Floats, frame: Floats, node: int, probe: Floats) -> None:
+    """Make a node the probe."""
     for j in range(len(probe)):
         probe[j] = scale[node, 0] * frame[0, j] * rows[node, j] - frame[1, j]
 
 
 @kernel
-def links_of(graph, layer, node):
+def links_of(graph: Graph, layer: int, node: int) -> Links:
     """The node's row of links in this layer."""
     return graph.links[node] if layer == 0 else graph.upper[graph.upper_at[node] + layer - 1]
 
 
 @kernel
-def push(ids, distances, size, limit, id, d):
-    """Put ``id`` into the sorted pool, which holds ``limit`` at most; returns its place."""
+def push(ids: Links, distances: Floats, size: int, limit: int, id: int, d: float) -> int:
+    """Put ``id`` at its place in a sorted pool; where the pool is full, the farthest falls out."""
     j = min(size, limit - 1)
-    while j >= 8 and distances[j - 8] > d:  # eight at once, in a loop that the compiler turns into vectors
+    while j >= 8 and distances[j - 8] > d:  # eight at once, which the compiler turns into vector moves
         for i in range(8):
             distances[j - i] = distances[j - i - 1]
         for i in range(8):
@@ -108,37 +108,43 @@ def push(ids, distances, size, limit, id, d):
 
 
 @kernel
-def search_layer(graph, scratch, probe, size, ef, layer):
-    """Algorithm 2, SEARCH-LAYER: from the ``size`` entry points in the pool to the ``ef`` nearest."""
-    ids, distances, fresh, seen = scratch.ids, scratch.distances, scratch.fresh, scratch.seen
-    scratch.stamp[0] += 1
-    if scratch.stamp[0] == 256:
-        seen[:] = 0
-        scratch.stamp[0] = 1
-    stamp = np.uint8(scratch.stamp[0])
-    for j in range(size):
-        seen[ids[j]] = stamp
+def scratch_for(graph: Graph, ef: int) -> Scratch:
+    """Memory for walks with pools of ``ef``."""
+    seen, ids, distances = np.zeros(len(graph.level), np.uint8), np.empty(ef, np.int32), np.empty(ef, np.float32)
+    return Scratch(ids, distances, np.empty(graph.links.shape[1], np.int32), seen, np.zeros(1, np.int64))
+
+
+@kernel
+def search_layer(graph: Graph, scratch: Scratch, probe: Floats, size: int, ef: int, layer: int) -> int:
+    """Algorithm 2, SEARCH-LAYER: from ``size`` entry points in the pool to the ``ef`` nearest; how many."""
+    ids, distances, fresh, seen, stamp = scratch
     rows, scale, line = graph.rows, graph.scale, 64 // graph.rows.itemsize
     links = graph.links if layer == 0 else graph.upper
-    first = 0  # the nearest that is not expanded; an expanded one is marked by ~
+    stamp[0] = stamp[0] % 255 + 1
+    if stamp[0] == 1:
+        seen[:] = 0
+    now = np.uint8(stamp[0])
+    for i in range(size):
+        seen[ids[i]] = now
+    first = 0  # the nearest that was not looked behind; those that were stand in the pool as ~id
     while first < size:
         node = ids[first]
         ids[first] = ~node
-        count = 0
         at = node if layer == 0 else graph.upper_at[node] + layer - 1
+        count = 0
         for i in range(links.shape[1]):
             e = links[at, i]
             if e < 0:
                 break
             fresh[count] = e
-            count += seen[e] != stamp
-            seen[e] = stamp
+            count += seen[e] != now  # no branch: nobody can predict it
+            seen[e] = now
         for i in range(count):
             prefetch(scale, fresh[i], 0)
             for j in range(0, len(probe), line):
                 prefetch(rows, fresh[i], j)
         first += 1
-        if layer == 0 and first < size:
+        if first < size and layer == 0:
             prefetch(links, max(ids[first], ~ids[first]), 0)
         for i in range(count):
             d = distance(rows, scale, probe, fresh[i])
@@ -147,438 +153,252 @@ def search_layer(graph, scratch, probe, size, ef, layer):
                 size = min(size + 1, ef)
         while first < size and ids[first] < 0:
             first += 1
-    for j in range(size):
-        ids[j] = ~ids[j]
+    for i in range(size):
+        ids[i] = ~ids[i]
     return size
 
 
 @kernel
-def in_tree(parent, a, b):
-    """Is this a link of the tree?"""
-    return parent[a] == b or parent[b] == a
-
-
-@kernel
-def select_neighbors_heuristic(graph, q, candidates, count, m, layer):
-    """Algorithm 4, SELECT-NEIGHBORS-HEURISTIC: keep e if it is nearer to q than to any one kept before."""
-    row = links_of(graph, layer, q)
-    probe = np.empty(graph.rows.shape[1], np.float32)
-    kept = 0
-    for tree in (True, False):
-        for i in range(count):
-            e = candidates[i]
-            if kept == m:
-                break
-            if tree != (layer == 0 and in_tree(graph.parent, q, e)):
+def select_neighbors_heuristic(graph: Graph, layer: int, q: int, candidates: Links, m: int) -> None:
+    """Algorithm 4: of candidates, nearest first, link q to e if e is nearer to q than to any chosen before."""
+    row, parent, chosen, twins = links_of(graph, layer, q), graph.parent, 0, False
+    rows, scale, probe = graph.rows, graph.scale, np.empty(graph.rows.shape[1], np.float32)
+    for stage in range(3):  # links of the tree, always; the rule; last, equals that the rule cannot tell apart
+        for e in candidates:
+            tree = layer == 0 and (parent[e] == q or parent[q] == e)
+            if chosen == m or tree != (stage == 0) or (stage == 2 and not twins):
                 continue
             good = True
-            if not tree and kept:
-                probe_of(graph.rows, graph.scale, graph.frame, e, probe)
-                to_q = distance(graph.rows, graph.scale, probe, q)
-                for j in range(kept):
-                    if distance(graph.rows, graph.scale, probe, row[j]) <= to_q:
+            if stage > 0:
+                probe_of(rows, scale, graph.frame, e, probe)
+                to_q = distance(rows, scale, probe, q)
+                for r in row[:chosen]:
+                    to_r = distance(rows, scale, probe, r)
+                    twins |= to_r == to_q
+                    if r == e or to_r < to_q or (to_r == to_q and stage == 1):
                         good = False
                         break
             if good:
-                row[kept] = e
-                kept += 1
-    row[kept:] = -1
+                row[chosen] = e
+                chosen += 1
+    row[chosen:] = -1
 
 
 @kernel
-def relink(graph, layer, node, candidates, count):
-    """Choose the links of a node anew among these candidates."""
+def relink(graph: Graph, layer: int, node: int, candidates: Links) -> None:
+    """Choose all links of a node anew."""
+    count = len(candidates)
     ids, distances = np.empty(count, np.int32), np.empty(count, np.float32)
     probe = np.empty(graph.rows.shape[1], np.float32)
     probe_of(graph.rows, graph.scale, graph.frame, node, probe)
     for i in range(count):
         push(ids, distances, i, count, candidates[i], distance(graph.rows, graph.scale, probe, candidates[i]))
-    select_neighbors_heuristic(graph, node, ids, count, len(links_of(graph, layer, node)), layer)
+    select_neighbors_heuristic(graph, layer, node, ids, len(links_of(graph, layer, node)))
 
 
 @kernel
-def link(graph, layer, node, new, count):
-    """Algorithm 1, lines 12–16, for one node: add links to ``new``; shrink where they are too many."""
+def link(graph: Graph, layer: int, node: int, new: int) -> None:
+    """Algorithm 1, lines 12–16: link ``node`` to ``new``; a node with too many links chooses anew."""
     row = links_of(graph, layer, node)
-    size = 0
-    while size < len(row) and row[size] >= 0:
-        size += 1
-    both = np.empty(size + count, np.int32)
-    both[:size] = row[:size]
-    for i in range(count):
-        known = False
-        for j in range(size):
-            known |= both[j] == new[i]
-        if not known:
-            both[size] = new[i]
-            size += 1
-    if size <= len(row):
-        row[:size] = both[:size]
-    else:
-        relink(graph, layer, node, both, size)
+    for i in range(len(row)):
+        if row[i] == new:
+            return
+        if row[i] < 0:
+            row[i] = new
+            return
+    relink(graph, layer, node, np.append(row, np.int32(new)))
 
 
 @kernel
-def adopt(graph, child, node):
-    """Hang ``child`` into the tree below ``node``, or below a descendant that has room."""
-    while graph.children[node] >= graph.upper.shape[1]:
+def adopt(graph: Graph, child: int, node: int) -> None:
+    """Hang ``child`` into the tree: below ``node``, or where that has M children, below one of them."""
+    children, last = graph.upper.shape[1], node
+    while children == graph.upper.shape[1]:
+        node, children = last, 0
         for e in graph.links[node]:
-            if graph.parent[e] == node:
-                node = e
-                break
+            if e >= 0 and graph.parent[e] == node:
+                children, last = children + 1, e
     graph.parent[child] = node
-    graph.children[node] += 1
-    link(graph, 0, node, np.full(1, child, np.int32), 1)
-    link(graph, 0, child, np.full(1, node, np.int32), 1)
+    link(graph, 0, node, child)
+    link(graph, 0, child, node)
 
 
 @kernel
-def insert(graph, scratch, entry, ef, first, last):
-    """Algorithm 1, INSERT, for the nodes first … last - 1, up to line 11: their own links."""
-    probe = np.empty(graph.rows.shape[1], np.float32)
+def insert(graph: Graph, entry: int, ef: int, first: int, last: int) -> None:
+    """Algorithm 1, INSERT, lines 1–11, for nodes first … last - 1: choose their links, change no other node."""
+    probe, top, scratch = np.empty(graph.rows.shape[1], np.float32), graph.level[entry], scratch_for(graph, ef)
     for q in range(first, last):
         probe_of(graph.rows, graph.scale, graph.frame, q, probe)
-        scratch.ids[0], scratch.distances[0], size = entry, distance(graph.rows, graph.scale, probe, entry), 1
-        for layer in range(graph.level[entry], graph.level[q], -1):
-            size = search_layer(graph, scratch, probe, 1, 1, layer)
-        for layer in range(min(graph.level[entry], graph.level[q]), -1, -1):
-            size = search_layer(graph, scratch, probe, size, ef, layer)
-            select_neighbors_heuristic(graph, q, scratch.ids, size, graph.upper.shape[1], layer)
+        scratch.ids[0], scratch.distances[0] = entry, distance(graph.rows, graph.scale, probe, entry)
+        size = 1
+        for layer in range(top, -1, -1):
+            size = search_layer(graph, scratch, probe, size, ef if layer <= graph.level[q] else 1, layer)
+            if layer <= graph.level[q]:
+                select_neighbors_heuristic(graph, layer, q, scratch.ids[:size], graph.upper.shape[1])
 
 
 @kernel
-def hang(graph, first, last):
-    """Give each new node its place in the tree, and list its links as (target, source), packed in an int64."""
-    room, found = len(graph.links), 0
-    edges = np.empty((last - first) * (graph.level[first:last].max() + 2) * graph.upper.shape[1], np.int64)
+def connect(graph: Graph, first: int, last: int) -> None:
+    """Algorithm 1, lines 12–16, for nodes first … last - 1: link back to them, and give them a parent."""
     for q in range(first, last):
-        best = graph.links[q, 0]
-        for e in graph.links[q]:
-            if e >= 0 and graph.children[e] < graph.upper.shape[1]:
-                best = e
-                break
-        adopt(graph, q, best)
+        adopt(graph, q, graph.links[q, 0])
         for layer in range(graph.level[q] + 1):
             for e in links_of(graph, layer, q):
                 if e >= 0:
-                    edges[found] = (layer * room + e) << 32 | q
-                    found += 1
-    return np.sort(edges[:found])
+                    link(graph, layer, e, q)
 
 
 @kernel
-def connect(graph, edges, first, last):
-    """Algorithm 1, lines 12–16, for a batch: the links back, target by target."""
-    room, low = len(graph.links), (1 << 32) - 1
-    if first > 0:
-        while first < len(edges) and edges[first] >> 32 == edges[first - 1] >> 32:
-            first += 1
-    while first < last:
-        stop = first
-        while stop < len(edges) and edges[stop] >> 32 == edges[first] >> 32:
-            stop += 1
-        layer, node = divmod(edges[first] >> 32, room)
-        link(graph, layer, node, edges[first:stop] & low, stop - first)
-        first = stop
+def knn_search(graph: Graph, entry: int, probes: Floats, ef: int, allowed: Mask, found: Ints) -> None:
+    """Algorithm 5, K-NN-SEARCH, for each probe; nodes that are not allowed carry the walk, and leave after it."""
+    scratch = scratch_for(graph, ef)
+    for i in range(len(probes)):
+        scratch.ids[0], scratch.distances[0] = entry, distance(graph.rows, graph.scale, probes[i], entry)
+        for layer in range(graph.level[entry], 0, -1):
+            search_layer(graph, scratch, probes[i], 1, 1, layer)
+        size, count = search_layer(graph, scratch, probes[i], 1, ef, 0), 0
+        for j in range(size):
+            if count < found.shape[1] and (len(allowed) == 0 or allowed[scratch.ids[j]]):
+                found[i, count] = scratch.ids[j]
+                count += 1
 
 
 @kernel
-def regrow(graph, dead, count):
-    """The tree without the dead: an orphan goes to its nearest living ancestor, or to the new root."""
-    parent = graph.parent[:count].copy()
-    graph.children[:count] = 0
-    root = -1
-    for node in range(count):
+def forget(graph: Graph, dead: Mask) -> None:
+    """Take the dead nodes out of the tree, then out of the links: a link goes on to what lay behind them."""
+    parent, width, root = graph.parent, graph.links.shape[1], -1
+    orphan = np.zeros(len(dead), np.bool_)
+    for node in range(len(dead)):
         while parent[node] >= 0 and dead[parent[node]]:
-            parent[node] = parent[parent[node]]
-        if graph.parent[node] != parent[node] or dead[node]:
-            graph.parent[node] = -1 
-        elif parent[node] >= 0:
-            graph.children[parent[node]] += 1
+            parent[node], orphan[node] = parent[parent[node]], True
         if parent[node] < 0 and not dead[node] and root < 0:
             root = node
-    for node in range(count):
-        if not dead[node] and node != root and graph.parent[node] < 0:
-            adopt(graph, node, root if parent[node] < 0 else parent[node])
-
-
-@kernel
-def repair(graph, dead, count):
-    """Relink every survivor that pointed to a dead node, to what lay behind that node."""
-    width = graph.links.shape[1]
-    found, seen, mark = np.empty(width + width * width, np.int32), np.zeros(count, np.int32), 0
-    for node in range(count):
+    ancestor = parent[: len(dead)].copy()
+    parent[: len(dead)][dead | orphan] = -1
+    for node in range(len(dead)):
+        if not dead[node] and node != root and parent[node] < 0:
+            adopt(graph, node, ancestor[node] if ancestor[node] >= 0 else root)
+    found, seen, now = np.empty(width + width * width, np.int32), np.zeros(len(dead), np.int64), 0
+    for node in range(len(dead)):
         for layer in range(0 if dead[node] else graph.level[node] + 1):
-            size, broken, mark = 0, False, mark + 1
-            seen[node] = mark
+            count, broken, now = 0, False, now + 1
+            seen[node] = now
             for e in links_of(graph, layer, node):
                 if e >= 0:
                     broken |= dead[e]
                     for f in links_of(graph, layer, e) if dead[e] else np.full(1, e, np.int32):
-                        if f >= 0 and not dead[f] and seen[f] != mark:
-                            seen[f], found[size], size = mark, f, size + 1
+                        if f >= 0 and not dead[f] and seen[f] != now:
+                            seen[f], found[count] = now, f
+                            count += 1
             if broken:
-                relink(graph, layer, node, found, size)
-
-
-@kernel
-def rename(matrix, new):
-    """Give the nodes in a matrix of links their new numbers."""
-    for i in range(matrix.shape[0]):
-        for j in range(matrix.shape[1]):
-            if matrix[i, j] >= 0:
-                matrix[i, j] = new[matrix[i, j]]
-
-
-@kernel(fastmath={"reassoc", "contract"})
-def exact(vectors, node, query, l2):
-    """The distance that the caller gets: squared L2, or minus the inner product."""
-    total = np.float32(0)
-    if l2:
-        for j in range(len(query)):
-            total += (query[j] - vectors[node, j]) ** 2
-    else:
-        for j in range(len(query)):
-            total -= query[j] * vectors[node, j]
-    return total
-
-
-@kernel
-def rerank_exact(vectors, query, l2, candidates, count, slots, distances):
-    """The len(slots) nearest of the candidates, by their exact distances."""
-    size, k = 0, len(slots)
-    for i in range(count):
-        for j in range(0, len(query), 16):
-            prefetch(vectors, candidates[i], j)
-    for i in range(count):
-        d = exact(vectors, candidates[i], query, l2)
-        if size < k or d < distances[size - 1]:
-            push(slots, distances, size, k, candidates[i], d)
-            size = min(size + 1, k)
-
-
-@kernel
-def knn_search(graph, scratch, vectors, entry, queries, probes, l2, ef, rerank, allowed, slots, distances):
-    """Algorithm 5, K-NN-SEARCH, for each query; forbidden nodes carry the walk and leave after it."""
-    ids = scratch.ids
-    for i in range(len(queries)):
-        ids[0], scratch.distances[0] = entry, distance(graph.rows, graph.scale, probes[i], entry)
-        for layer in range(graph.level[entry], 0, -1):
-            search_layer(graph, scratch, probes[i], 1, 1, layer)
-        size = search_layer(graph, scratch, probes[i], 1, ef, 0)
-        count = 0
-        for j in range(size):
-            if len(allowed) == 0 or allowed[ids[j]]:
-                ids[count] = ids[j]
-                count += 1
-        rerank_exact(vectors, queries[i], l2, ids, min(count, rerank), slots[i], distances[i])
+                relink(graph, layer, node, found[:count])
 
 
 class HNSW(VectorIndex):
-    """The graph index of Malkov and Yashunin.
-
-    M: links of a new node in each layer; a node has at most M, in layer 0 at most 2M. 12–48.
-    ef_construction: pool while building; ef: pool while searching, ≥ k. More: better and slower.
-    codes: "int8" walks on one byte a dimension and measures the best ``rerank`` exactly; "float32" walks
-        on the vectors themselves. workers: threads that build; the graph is the same for any number.
+    """``M`` links a node and layer, 2M in layer 0 (2 … 512; 12–48 are useful); ``ef_construction`` and ``ef``:
+    the pool while building and while searching, more is better and slower; ``seed`` of the levels; ``codes``
+    of the walk, "int8" (where they are fine enough) or "float32"; ``workers``: threads that insert.
     """
 
     kind = "hnsw"
     tuning: ClassVar[tuple[str, ...]] = ("ef", "rerank")
 
     def __init__(
-        self,
-        dim: int,
-        metric: Metric = "l2",
-        M: int = 16,
-        ef_construction: int = 200,
-        ef: int = 64,
-        seed: int = 0,
-        codes: Literal["int8", "float32"] = "int8",
-        workers: int = 1,
-    ) -> None:
+        self, dim: int, metric: Metric = "l2", M: int = 16, ef_construction: int = 200, ef: int = 64,
+        seed: int = 0, codes: Literal["int8", "float32"] = "int8", workers: int = 1,
+    ) -> None:  # fmt: skip
         super().__init__(dim, metric)
-        if not 2 <= M <= 512 or ef_construction < 1 or ef < 1 or workers < 1:
-            raise ValueError(
-                f"M={M}, ef_construction={ef_construction}, ef={ef}, workers={workers}: M is 2 … 512, the others at least 1"
-            )
+        for name, value, least in (("M", M, 2), ("ef_construction", ef_construction, 1), ("ef", ef, 1),
+                                   ("seed", seed, 0), ("workers", workers, 1)):  # fmt: skip
+            if not isinstance(value, (int, np.integer)) or not least <= value <= 2**31:
+                raise ValueError(f"{name} is {value!r}; give a whole number, {least} or more")
         if codes not in ("int8", "float32"):
             raise ValueError(f"codes is {codes!r}; known are int8, float32")
-        self.M, self.ef_construction, self.ef = M, ef_construction, ef
-        self.seed, self.codes, self.workers = seed, codes, workers
-        self._entry, self._drawn = -1, 0
-        self._random = np.random.default_rng(seed)
-        self._spare: list[Scratch] = []
-        self._mean, self._spread = np.zeros(dim, np.float32), np.ones(dim, np.float32)
-        self._vectors = np.empty((0, dim), np.float32)
-        self._graph = Graph(
-            np.empty((0, dim), np.int8) if codes == "int8" else self._vectors,
-            np.empty((0, 2), np.float32),
-            np.ones((2, dim), np.float32),
-            np.empty((0, 2 * M), np.int32),
-            np.empty((0, M), np.int32),
-            *(np.empty(0, kind) for kind in (np.int32, np.int8, np.int32, np.int32)),
-        )
-
-    def _settings(self) -> dict[str, Any]:
-        names = ("dim", "metric", "M", "ef_construction", "ef", "seed", "codes", "workers")
-        return {name: getattr(self, name) for name in names}
+        self.M, self.ef_construction, self.ef, self.seed = int(M), int(ef_construction), int(ef), int(seed)
+        self.codes, self.workers = codes, int(workers)
+        self._random, self._drawn = np.random.default_rng(seed), 0
+        self._graph, self._entry = empty_graph(self.dim, self.M), -1
+        self._code = WalkCodes(self.dim, metric != "ip", codes == "int8")
 
     def _add(self, rows: Floats) -> None:
-        old, new = len(self), len(self) + len(rows)
+        old, new, room = len(self), len(self) + len(rows), len(self._graph.level)
+        level = (-np.log(1 - self._random.random(len(rows))) / np.log(self.M)).astype(np.int8)
+        graph, self._drawn = with_nodes(self._graph, old, rows, level), self._drawn + len(rows)
+        if grew := len(graph.level) > room:
+            self._code.fit(graph.vectors[:new], self.codes == "int8")
+        self._graph = self._code.write(graph, 0 if grew else old, new)
         try:
-            self._place(rows, old, new)
-            self._build(old, new)
-        except BaseException:  # an interrupt, no memory: the new nodes leave the graph again
-            self._drop(np.arange(old, min(new, len(self._vectors))), old)
+            self._insert(old, new)
+        except BaseException:  # an interrupt, say: the new nodes leave the graph again
+            self._remove(np.arange(old, new), nothing := np.empty(0, np.int64), nothing)
             raise
 
-    def _place(self, rows: Floats, old: int, new: int) -> None:
-        """The new rows, their codes and their levels, without links."""
-        graph, room = self._graph, len(self._vectors)
-        self._vectors = grown(self._vectors, new)
-        self._vectors[old:new] = rows
-        level = (-np.log(1 - self._random.random(len(rows))) / np.log(self.M)).astype(np.int8)
-        self._drawn += len(rows)
-        upper = np.full((level.sum(), self.M), -1, np.int32)
-        graph = graph._replace(
-            rows=grown(graph.rows, new) if self.codes == "int8" else self._vectors,
-            upper=np.concatenate([graph.upper, upper]) if len(upper) else graph.upper,
-            **{name: grown(getattr(graph, name), new) for name in ("scale", "links", *PER_NODE)},
-        )
-        graph.links[old:new], graph.parent[old:new], graph.children[old:new] = -1, -1, 0
-        graph.level[old:new] = level
-        graph.upper_at[old:new] = len(graph.upper) - len(upper) + np.cumsum(level) - level
-        self._graph = graph
-        if len(self._vectors) > room:
-            self._spare.clear()
-            self._calibrate(new)
-        self._encode(old if len(self._vectors) == room else 0, new)
-
-    def _calibrate(self, count: int) -> None:
-        """Fit the code to the vectors there are: done anew whenever the arrays grow."""
-        vectors, frame = self._vectors[:count], self._graph.frame
-        if self.metric != "ip":
-            self._mean = vectors.mean(axis=0)
-        if self.codes == "int8":
-            spread = vectors.std(axis=0)
-            self._spread = np.maximum(spread, spread.max() / 16) if spread.any() else np.ones_like(spread)
-        frame[0] = self._spread**2
-        frame[1] = 0 if self.codes == "int8" else self._mean
-
-    def _encode(self, first: int, last: int) -> None:
-        graph = self._graph
-        for at in range(first, last, 4096):
-            part = slice(at, min(at + 4096, last))
-            rows = (self._vectors[part] - self._mean) / self._spread
-            graph.scale[part, 0] = 1
-            if self.codes == "int8":
-                unit = np.abs(rows).max(axis=1, keepdims=True) / 127
-                unit[unit == 0] = 1
-                rows = np.rint(rows / unit)
-                graph.rows[part], graph.scale[part, 0] = rows, unit[:, 0]
-                rows *= unit * self._spread
-            graph.scale[part, 1] = 0 if self.metric == "ip" else np.einsum("ij,ij->i", rows, rows) / 2
-
-    def _build(self, at: int, new: int) -> None:
-        """Insert in batches that grow: the nodes of one batch do not see each other, only the graph before."""
-        graph, M = self._graph, self.M
+    def _insert(self, at: int, new: int) -> None:
+        graph, ef = self._graph, self.ef_construction
         if at == 0:
             self._entry, at = 0, 1
         with ThreadPoolExecutor(self.workers) as pool:
             while at < new:
                 stop = min(new, at + 1 + at // 64)
-                higher = np.flatnonzero(graph.level[at:stop] > graph.level[self._entry])
-                stop = at + int(higher[0]) + 1 if len(higher) else stop  # it opens a layer: it comes last
-                entry = self._entry
-                parts = self.workers if stop - at >= 16 * self.workers else 1
-                run = map if parts == 1 else pool.map
-
-                def walk(first: int, last: int, entry: int = entry) -> None:
-                    with self._scratch(self.ef_construction) as scratch:
-                        insert(graph, scratch, entry, self.ef_construction, first, last)
-
-                cuts = np.linspace(at, stop, parts + 1).astype(int)
-                list(run(walk, cuts[:-1], cuts[1:]))
-                edges = hang(graph, at, stop)
-                cuts = np.linspace(0, len(edges), parts + 1).astype(int)
-                list(run(lambda first, last, edges=edges: connect(graph, edges, first, last), cuts[:-1], cuts[1:]))
-                if len(higher):
-                    self._entry = stop - 1
-                at = stop
+                higher = np.flatnonzero(graph.level[at:stop] > graph.level[self._entry])[:1]
+                stop = at + 1 + int(higher[0]) if len(higher) else stop  # it opens a layer: it comes last
+                parts = self.workers if stop - at >= 8 * self.workers else 1
+                cuts, walk = np.linspace(at, stop, parts + 1).astype(int), partial(insert, graph, self._entry, ef)
+                list((pool.map if parts > 1 else map)(walk, cuts[:-1], cuts[1:]))
+                connect(graph, at, stop)
+                self._entry, at = stop - 1 if len(higher) else self._entry, stop
 
     def _remove(self, gone: Ints, source: Ints, target: Ints) -> None:
-        self._drop(gone, len(self), source, target)
-
-    def _drop(self, gone: Ints, left: int, source: Ints = NOTHING, target: Ints = NOTHING) -> None:
-        graph, count = self._graph, left + len(gone)
-        dead = np.zeros(count, bool)
+        left, count = len(self), len(self) + len(gone)
+        dead = np.zeros(count, np.bool_)
         dead[gone] = True
-        regrow(graph, dead, count)
-        repair(graph, dead, count)
-        for array in (self._vectors, graph.rows, graph.scale, graph.links, *(getattr(graph, n) for n in PER_NODE)):
-            array[target] = array[source]
-        level = graph.level[:left].astype(np.int64)
-        kept = np.repeat(graph.upper_at[:left] - np.cumsum(level) + level, level) + np.arange(level.sum())
-        graph.upper_at[:left] = np.cumsum(level) - level
-        self._graph = graph = graph._replace(upper=graph.upper[kept])
-        new = np.arange(count, dtype=np.int32)
-        new[source] = target
-        for matrix in (graph.links[:left], graph.upper, graph.parent[:left, None]):
-            rename(matrix, new)
-        self._entry = int(level.argmax()) if left else -1
+        forget(self._graph, dead)
+        self._graph = renumbered(self._graph, count, left, source, target)
+        self._entry = int(self._graph.level[:left].argmax()) if left else -1
 
-    @contextmanager
-    def _scratch(self, ef: int) -> Iterator[Scratch]:
-        """Scratch memory of its own for each walk at the same time."""
-        try:
-            scratch = self._spare.pop()
-        except IndexError:
-            room = len(self._vectors)
-            scratch = Scratch(NOTHING, NOTHING, np.empty(2 * self.M, np.int32), np.zeros(room, np.uint8), np.zeros(1, np.int64))
-        if len(scratch.ids) < ef:
-            scratch = scratch._replace(ids=np.empty(ef, np.int32), distances=np.empty(ef, np.float32))
-        yield scratch
-        self._spare.append(scratch)
-
-    def _search(self, queries: Floats, k: int, mask: Mask | None, ef: int = 0, rerank: int = 0) -> tuple[Ints, Floats]:
-        slots, distances = np.full((len(queries), k), -1, np.int64), np.full((len(queries), k), np.inf, np.float32)
-        ef = max(ef or self.ef, k)
-        count, n = len(self) if mask is None else np.count_nonzero(mask), len(self)
-        if mask is None or count * count > ef * self.M * n:
-            ef = min(n, ef * n // count)
-            probes = (queries - self._mean) * self._spread
-            with self._scratch(ef) as scratch:
-                knn_search(
-                    self._graph, scratch, self._vectors, self._entry, queries, probes, self.metric == "l2",
-                    ef, max(rerank or 2 * k, k), EVERY if mask is None else mask, slots, distances,
-                )
-        if mask is not None:
-            for i in np.flatnonzero(slots[:, -1] < 0):  # a narrow filter
-                slots[i], distances[i] = self._scan(queries[i], np.flatnonzero(mask), k)
+    def _search(
+        self, queries: Floats, k: int, mask: Mask | None, ef: int = 0, rerank: int = 0
+    ) -> tuple[Ints, Floats]:
+        graph, n, l2, ef = self._graph, len(self), self.metric == "l2", max(ef or self.ef, k)
+        count = n if mask is None else np.count_nonzero(mask)
+        found = np.full((len(queries), min(max(rerank or 2 * k, k), count)), -1, np.int64)
+        if mask is None or count * count > ef * self.M * n:  # else a scan of what is allowed is cheaper
+            probes, allowed = self._code.probes(queries), EVERY if mask is None else mask
+            knn_search(graph, self._entry, probes, min(n, ef * n // count), allowed, found)
+        best = np.empty(found.shape, np.float32)
+        measure(queries, graph.vectors, l2, found, best)
+        order = np.argsort(best, axis=1, kind="stable")[:, :k]
+        slots, distances = np.take_along_axis(found, order, 1), np.take_along_axis(best, order, 1)
+        if mask is not None and len(short := np.flatnonzero(slots[:, -1] < 0)):
+            few = np.flatnonzero(mask)
+            rows = graph.vectors[few]
+            distances[short], at = exact(queries[short], rows, squared_norms(rows), l2, k)
+            slots[short] = few[at]
         return slots, distances
 
-    def _scan(self, query: Floats, slots: Ints, k: int) -> tuple[Ints, Floats]:
-        vectors = self._vectors[slots]
-        distances = ((vectors - query) ** 2).sum(axis=1) if self.metric == "l2" else -(vectors @ query)
-        best = np.argpartition(distances, k - 1)[:k]
-        best = best[np.argsort(distances[best])]
-        return slots[best], distances[best]
+    def _settings(self) -> dict[str, Any]:
+        names = ("dim", "metric", "M", "ef_construction", "ef", "seed", "codes", "workers")
+        return {name: getattr(self, name) for name in names}
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        graph, n = self._graph, len(self)
-        return {
-            **{name: getattr(graph, name)[:n] for name in ("links", "upper_at", "level", "parent")},
-            "vectors": self._vectors[:n], "upper": graph.upper, "mean": self._mean, "spread": self._spread,
-            "state": np.array([self._entry, self._drawn]),
-        }
+        code = {"mean": self._code.mean, "spread": self._code.spread}
+        state = np.array([self._entry, self._drawn, self._code.int8])
+        return {**graph_arrays(self._graph, len(self)), **code, "state": state}
 
     def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        raise NotImplementedError
+        self._entry, self._drawn, int8 = stored(arrays, "state", np.int64, 3).tolist()
+        self._random.bit_generator.advance(self._drawn)  # type: ignore[attr-defined]
+        self._code.int8 = bool(int8)
+        self._code.mean = stored(arrays, "mean", np.float32, self.dim)
+        self._code.spread = stored(arrays, "spread", np.float32, self.dim)
+        self._graph = self._code.write(graph_from(arrays, len(self), self.dim, self.M), 0, len(self))
+        try:
+            self._check()
+        except (AssertionError, IndexError) as error:
+            raise ValueError(f"its graph is broken: {error}") from error
 
     def _memory(self) -> int:
-        arrays = [*self._graph, *(() if self.codes == "float32" else (self._vectors,))]
-        return sum(array.nbytes for array in arrays)
+        return sum(array.nbytes for array in {id(array): array for array in self._graph}.values())
 
     def _check(self) -> None:
-        pass
+        check_graph(self._graph, len(self), self._entry)

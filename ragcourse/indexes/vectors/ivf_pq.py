@@ -151,8 +151,8 @@ class IVFPQ(CodedIndex):
             distances = np.empty(limits[-1], np.float32)
             look_up_lists(
                 lists["codes"], lists.columns.get("biases", distances[:0]),
-                self.quantizer.tables(weights[some], l2=False),
-                lists.starts, lists.sizes, probes[some], centroid_distances[some], allowed, distances,
+                weights[some], self.quantizer.columns, lists.starts, lists.sizes,
+                probes[some], centroid_distances[some], allowed, distances,
             )  # fmt: skip
             keep_spans(distances, limits, best[some], at[some])
         sort_heaps(best, at)

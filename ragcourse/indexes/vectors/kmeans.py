@@ -124,6 +124,8 @@ def kmeans(
         raise ValueError(f"points have the shape {points.shape}; give finite numbers as (n, d)")
     if not 1 <= k <= len(points):
         raise ValueError(f"k is {k} for {len(points)} points; it lies between 1 and their number")
+    if iterations < 1:
+        raise ValueError(f"iterations is {iterations}; one is the least")
     if start not in ("random", "k-means++"):
         raise ValueError(f"start is {start!r}; known are 'random' and 'k-means++'")
     random = np.random.default_rng(seed)

@@ -45,22 +45,22 @@ from ragcourse.indexes.vectors.kmeans import assign, kmeans
 Codes = NDArray[np.uint8]
 
 @kernel(fastmath={"contract"})
-def fill_tables(queries: Floats, words: Floats, l2: bool, tables: Floats) -> None:
-    """``tables`` (nq, m, k*) of ``queries`` (nq, dim) to ``words`` (m, dim / m, k*)."""
-    for i in range(queries.shape[0]):
-        for part in range(words.shape[0]):
-            table = tables[i, part]
-            for c in range(table.shape[0]):
-                table[c] = 0
-            for j in range(words.shape[1]):
-                value, numbers = queries[i, part * words.shape[1] + j], words[part, j]
-                if l2:
-                    for c in range(table.shape[0]):
-                        difference = value - numbers[c]
-                        table[c] += difference * difference
-                else:
-                    for c in range(table.shape[0]):
-                        table[c] -= value * numbers[c]
+def fill_table(query: Floats, words: Floats, l2: bool, table: Floats) -> None:
+    """``table`` (m, k*) of a query (dim,) to ``words`` (m, dim / m, k*)."""
+    parts, numbers, count = words.shape
+    for part in range(parts):
+        row = table[part]
+        for c in range(count):
+            row[c] = 0
+        for j in range(numbers):
+            value, column = query[part * numbers + j], words[part, j]
+            if l2:
+                for c in range(count):
+                    difference = value - column[c]
+                    row[c] += difference * difference
+            else:
+                for c in range(count):
+                    row[c] -= value * column[c]
 
 
 @kernel
@@ -84,28 +84,32 @@ def look_up(codes: Codes, table: Floats, first: int, distances: Floats) -> None:
 
 
 @kernel
-def look_up_all(codes: Codes, tables: Floats, distances: Floats) -> None:
-    """``distances`` (nq, n) of all codes to all queries."""
-    for i in range(tables.shape[0]):
-        look_up(codes, tables[i], 0, distances[i])
+def look_up_all(codes: Codes, queries: Floats, words: Floats, l2: bool, distances: Floats) -> None:
+    """``distances`` (nq, n) of all codes to all queries (nq, dim)."""
+    table = np.empty((words.shape[0], words.shape[2]), np.float32)
+    for i in range(queries.shape[0]):
+        fill_table(queries[i], words, l2, table)
+        look_up(codes, table, 0, distances[i])
 
 
 @kernel
 def look_up_lists(
-    codes: Codes, biases: Floats, tables: Floats, starts: Ints, sizes: Ints,
+    codes: Codes, biases: Floats, queries: Floats, words: Floats, starts: Ints, sizes: Ints,
     probes: Ints, centroid_distances: Floats, allowed: Mask, distances: Floats,
 ) -> None:  # fmt: skip
     """Distances of the codes in the lists ``probes`` (nq, nprobe), list after list and query after query.
 
-    To each look-up come the distance of its centroid and, if there are biases, the code's own; see
-    ``ivf_pq.py``. ``allowed`` (n,) says which codes may be found; (0,) allows all.
+    Minus the inner product of query and code; to that come the distance of the list's centroid and, if there
+    are biases, the code's own: see ``ivf_pq.py``. ``allowed`` (n,) says which may be found; (0,) allows all.
     """
+    table = np.empty((words.shape[0], words.shape[2]), np.float32)
     here = 0
     for i in range(probes.shape[0]):
+        fill_table(queries[i], words, False, table)
         for p in range(probes.shape[1]):
             first, count, base = starts[probes[i, p]], sizes[probes[i, p]], centroid_distances[i, p]
             span = distances[here : here + count]
-            look_up(codes, tables[i], first, span)
+            look_up(codes, table, first, span)
             for j in range(count):
                 span[j] += base
             if biases.shape[0]:
@@ -129,7 +133,8 @@ class ProductQuantizer:
             raise ValueError(f"{m} parts do not divide {dim} dimensions; m may be one of {fits}")
         if self.nbits > 8:
             raise ValueError(f"nbits is {nbits}; a code takes one byte, so give 1 to 8")
-        self._words = np.empty((self.m, self.dim // self.m, 0), np.float32)
+        self.columns = np.empty((self.m, self.dim // self.m, 0), np.float32)
+        """The codebooks as the kernels read them, (m, dim / m, k*)."""
 
     @classmethod
     def from_codebooks(cls, codebooks: ArrayLike) -> Self:
@@ -139,23 +144,23 @@ class ProductQuantizer:
             raise ValueError(f"codebooks are {given.shape}; give finite numbers, as (m, ≤ 256, dim / m)")
         m, words, part = given.shape
         quantizer = cls(m * part, m, max(1, int(words - 1).bit_length()))
-        quantizer._words = np.ascontiguousarray(given.transpose(0, 2, 1))
+        quantizer.columns = np.ascontiguousarray(given.transpose(0, 2, 1))
         return quantizer
 
     @property
     def codebooks(self) -> Floats:
         """The words (m, k*, dim / m)."""
-        return np.ascontiguousarray(self._words.transpose(0, 2, 1))
+        return np.ascontiguousarray(self.columns.transpose(0, 2, 1))
 
     @property
     def words(self) -> int:
         """Words in each codebook: 2^nbits, fewer after a small sample, 0 before training."""
-        return int(self._words.shape[2])
+        return int(self.columns.shape[2])
 
     @property
     def nbytes(self) -> int:
         """Bytes of the codebooks."""
-        return self._words.nbytes
+        return self.columns.nbytes
 
     def train(self, sample: Floats, seed: int = 0, iterations: int = 10, at_most: int = 20_000) -> None:
         """k-means in each part, on ``at_most`` of ``sample`` (n, dim): 78 a word, where more change little.
@@ -166,7 +171,7 @@ class ProductQuantizer:
         if len(sample) > at_most:
             sample = sample[np.sort(np.random.default_rng(seed).choice(len(sample), at_most, replace=False))]
         words = min(1 << self.nbits, len(sample))
-        self._words = np.stack(
+        self.columns = np.stack(
             [kmeans(part, words, iterations, seed).centroids.T.copy() for part in self._parts(sample)]
         )
 
@@ -174,26 +179,28 @@ class ProductQuantizer:
         """The nearest word of each part: (n, dim) → (n, m) uint8."""
         self._need_words()
         codes = np.empty((len(vectors), self.m), np.uint8)
-        for j, (part, words) in enumerate(zip(self._parts(vectors), self._words, strict=True)):
+        for j, (part, words) in enumerate(zip(self._parts(vectors), self.columns, strict=True)):
             codes[:, j] = assign(part, np.ascontiguousarray(words.T))[0]
         return codes
 
     def decode(self, codes: Codes) -> Floats:
         """The vectors that codes (n, m) stand for, (n, dim)."""
-        parts = [words.T[codes[:, j]] for j, words in enumerate(self._words)]  # m × (n, dim / m)
+        parts = [words.T[codes[:, j]] for j, words in enumerate(self.columns)]  # m × (n, dim / m)
         return np.concatenate(parts, axis=1, dtype=np.float32)
 
     def tables(self, queries: Floats, l2: bool = True) -> Floats:
         """The distance of each part of ``queries`` (nq, dim) to each word: (nq, m, k*)."""
         self._need_words()
         tables = np.empty((len(queries), self.m, self.words), np.float32)
-        fill_tables(np.ascontiguousarray(queries, np.float32), self._words, l2, tables)
+        for query, table in zip(np.ascontiguousarray(queries, np.float32), tables, strict=True):
+            fill_table(query, self.columns, l2, table)
         return tables
 
     def distances(self, queries: Floats, codes: Codes, l2: bool = True) -> Floats:
         """ADC: the estimated distance of each query to each code, (nq, n)."""
+        self._need_words()
         distances = np.empty((len(queries), len(codes)), np.float32)
-        look_up_all(np.ascontiguousarray(codes), self.tables(queries, l2), distances)
+        look_up_all(codes, np.ascontiguousarray(queries, np.float32), self.columns, l2, distances)
         return distances
 
     def _need_words(self) -> None:
