@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import numpy as np
@@ -64,11 +64,12 @@ class RegisteredIndexes:
         if isinstance(make, type) and issubclass(make, (KeyIndex, VectorIndex)):
             if args:
                 raise TypeError(f"index {name!r}: give the settings of {make.__name__} by name")
-            of_nodes = partial(index_of_nodes, make, self._embedder, **settings)
-            of_nodes(None)  # wrong settings are told here, not at start
-            self._make[name] = lambda store: of_nodes(store.get)
+            index_of_nodes(make, self._embedder, **settings)  # wrong settings are told here, not at start
+            made = make
+            self._make[name] = lambda store: index_of_nodes(made, self._embedder, store.get, **settings)
         else:
-            self._make[name] = lambda _: make(*args, **settings)
+            build = cast("Callable[..., Made]", make)
+            self._make[name] = lambda _: build(*args, **settings)
         self._groups[name] = group
 
     def register_store(self, name: str, index: Any) -> None:

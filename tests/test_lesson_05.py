@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import Any
 
 import matplotlib.pyplot as plt
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -18,7 +17,6 @@ from ragcourse.grading.contracts.pq_search import FOUR_CODES, QUERY
 from ragcourse.grading.result import Result
 from ragcourse.indexes.vectors.pq import PQ, ProductQuantizer
 from ragcourse.widgets import pq_codebooks as widget
-from ragcourse.widgets import pq_pictures as pictures
 from ragcourse.widgets import pq_pictures as pictures
 from ragcourse.widgets.pq_codebooks import BOOKS, DATA, ITERATIONS, MAX_BITS, POINTS, CodebookPlane
 from tests.wrong_answers import exercise_5_1, exercise_5_2

@@ -107,9 +107,8 @@ def test_recall_grows_with_nprobe_to_one() -> None:
     index.add(rows)
     oracle.add(rows)
     wanted = oracle.search(queries, 10).ids
-    recall = [
-        shared(index.search(queries, 10, nprobe=nprobe).ids, wanted) / wanted.size for nprobe in (1, 5, 20, 50)
-    ]
+    found = [index.search(queries, 10, nprobe=nprobe).ids for nprobe in (1, 5, 20, 50)]
+    recall = [shared(ids, wanted) / wanted.size for ids in found]
     assert recall == sorted(recall) and recall[0] > 0.2 and recall[-1] == 1
 
 

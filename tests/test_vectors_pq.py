@@ -1,4 +1,4 @@
-"""Codes: scalar, product, and of residuals; distances are held against decoded vectors in double precision."""
+"""Codes: scalar, product, and of residuals; distances are judged by decoded vectors in double precision."""
 
 from __future__ import annotations
 

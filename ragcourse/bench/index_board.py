@@ -1,14 +1,14 @@
 """The report of ``ragcourse bench indexes``: rows with the recall of both sides, and the bars they clear.
 
-A bar is what issue 4 of this project set itself before the code was written: what a structure *must* reach
-against its rival, and what it *aims* at.
+A bar was set before the code was written: what a structure *must* reach against its rival, and what it *aims*
+at.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -68,7 +68,6 @@ class Board:
     rounds: int
     progress: Progress
     file: VectorSet | None = None
-    _graphs: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.report.details.update(bars=[], curves={}, growth={})

@@ -35,10 +35,8 @@ def hnsw(board: Board) -> None:
         with threads(1):
             all_use(built, 1)
             _curve(board, data, built)
-        for count in board.thread_counts:
-            with threads(count):
-                all_use(built, count)
-                _search(board, data, built, count)
+        for target in TARGETS:
+            _search(board, data, built, target)
     for data in board.sets:
         _build_race(board, data.first(min(board.sizes.build, len(data.vectors))))
 
@@ -95,25 +93,26 @@ def _curve(board: Board, data: VectorSet, built: dict[str, Contestant]) -> None:
     board.report.details["curves"][f"HNSW, {data.name}"] = curves
 
 
-def _search(board: Board, data: VectorSet, built: dict[str, Contestant], count: int) -> None:
+def _search(board: Board, data: VectorSet, built: dict[str, Contestant], target: float) -> None:
     """Everyone at the smallest ef that reaches the recall, in turns."""
-    for target in TARGETS:
-        board.progress(f"{data.name}: recall {target}, {threads_said(count)}")
-        efforts = {name: effort_for(index, data, target) for name, index in built.items()}
-        reached = {name: ef for name, ef in efforts.items() if ef is not None}
-        board.report.notes += [
-            f"{name}: no ef up to {LARGEST_EF} reaches recall {target} on {data.name}"
-            for name in efforts.keys() - reached.keys()
-        ]
-        recalls = {name: recall_of(data, built[name], ef) for name, ef in reached.items()}
-        able = {name: built[name] for name in reached}
-        samples = board.race(in_batch(able, data, reached), per=1e6 / len(data.queries))
-        what = f"HNSW search at recall {target}, {data.name}, {threads_said(count)}"
-        _rows(board, what, _sides(samples, recalls, reached), "µs/query", SEARCH if count == 1 else None)
-        if count == 1 and target == TARGETS[0]:
-            samples = board.race(one_by_one(able, data, reached), per=1e6 / SINGLE)
-            what = f"HNSW search at recall {target}, one query a call, {data.name}, 1 thread"
-            _rows(board, what, _sides(samples, recalls, reached), "µs/query")
+    board.progress(f"{data.name}: HNSW at recall {target}")
+    found = {name: effort_for(index, data, target) for name, index in built.items()}
+    efforts = {name: ef for name, ef in found.items() if ef is not None}
+    board.report.notes += [
+        f"{name}: no ef up to {LARGEST_EF} reaches recall {target} on {data.name}"
+        for name in found.keys() - efforts.keys()
+    ]
+    able = {name: built[name] for name in efforts}
+    recalls = {name: recall_of(data, index, efforts[name]) for name, index in able.items()}
+    for count in board.thread_counts:
+        with threads(count):
+            all_use(able, count)
+            batch = board.race(in_batch(able, data, efforts), per=1e6 / len(data.queries))
+            singles = board.race(one_by_one(able, data, efforts), per=1e6 / SINGLE) if count == 1 else {}
+        what, where = f"HNSW search at recall {target}", f"{data.name}, {threads_said(count)}"
+        bar = SEARCH if count == 1 else None
+        _rows(board, f"{what}, {where}", _sides(batch, recalls, efforts), "µs/query", bar)
+        _rows(board, f"{what}, one query a call, {where}", _sides(singles, recalls, efforts), "µs/query")
 
 
 def _sides(

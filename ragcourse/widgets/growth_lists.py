@@ -1,92 +1,97 @@
-"""How a skip list and a hash table grow: towers over a sorted list, and chains that move when the table doubles."""
+"""How a skip list and a hash table grow: towers over a sorted list; chains that move as the table doubles."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from ragcourse.widgets.moving_picture import Box, Frame, Line
 
 STEP, LEVEL = 1.22, 1.0  # between towers, between levels; in cells
-HEAD, END = -1, 10**9  # keys before and behind all others
+HEAD, END = -1, 10**9  # stand before and behind all keys
 MOST_LEVELS = 6
 
 
 def tower_heights(count: int, p: float, seed: int = 47) -> list[int]:
     """How many levels each tower gets: one, and another as long as a coin that says so with ``p`` does."""
-    return np.minimum(np.random.default_rng(seed).geometric(1 - p, size=count), MOST_LEVELS).tolist()
+    heights = np.random.default_rng(seed).geometric(1 - p, size=count)
+    return [min(int(height), MOST_LEVELS) for height in heights]
+
+
+class Way(NamedTuple):
+    """How a search went: the links travelled and the cells stood on, by level, and the keys compared."""
+
+    links: list[tuple[int, int]]  # level, and where the link begins
+    cells: list[tuple[int, int]]  # level and key
+    compared: int
+
+
+NOWHERE = Way([], [], 0)
 
 
 def skip_list_frames(keys: Sequence[int], p: float) -> list[Frame]:
     """Two moments a key: the way to its place, then its tower."""
     unique = list(dict.fromkeys(keys))
     heights = dict(zip(unique, tower_heights(len(unique), p), strict=True))
-    columns = {HEAD: 0, **{key: 1 + i for i, key in enumerate(sorted(heights))}, END: 1 + len(heights)}
-    frames: list[Frame] = []
     present: dict[int, int] = {}
-    top = max(heights.values(), default=1)
+    frames: list[Frame] = []
+
+    def show(caption: str, key: int, way: Way, new: int | None = None) -> None:
+        frames.append(_towers(Frame(caption, str(key)), present, heights, way, new))
+
     for key in keys:
-        moves, compared = _search(present, key)
-        asked = f"{compared} comparison{'' if compared == 1 else 's'}"
+        way = search(present, key)
+        asked = f"{way.compared} comparison{'' if way.compared == 1 else 's'}"
         if key in present:
-            caption = f"{key} is in the list already, found with {asked}: nothing changes."
-            frames.append(_towers(caption, key, present, columns, top, moves))
+            show(f"{key} is in the list already, found with {asked}: nothing changes.", key, way)
             continue
         if present:
-            caption = f"Insert {key}: from the top level, go right while the next key is smaller, else down. "
-            frames.append(_towers(caption + f"{asked.capitalize()}.", key, present, columns, top, moves))
+            rule = "from the top level, go right while the next key is smaller, else down"
+            show(f"Insert {key}: {rule}. {asked.capitalize()}.", key, way)
         present[key] = heights[key]
-        ups = heights[key] - 1
-        coin = (
-            f"the coin (p = {p:g}) says “one higher” {ups if ups else 'no'} {'time' if ups == 1 else 'times'}"
-        )
-        caption = f"{key} gets a tower of {heights[key]}: {coin}. It is linked into each of its levels."
-        frames.append(_towers(caption, key, present, columns, top, [], new=key))
+        ups = f"{heights[key] - 1} time{'' if heights[key] == 2 else 's'}" if heights[key] > 1 else "not once"
+        coin = f"the coin (p = {p:g}) says “one higher” {ups}"
+        show(f"{key} gets a tower of {heights[key]}: {coin}. It is linked on each level.", key, NOWHERE, key)
     return frames
 
 
-def _search(present: dict[int, int], key: int) -> tuple[list[tuple[int, int, int]], int]:
-    """The links travelled as (level, from, to), and how many keys were compared on the way."""
-    moves, compared, at = [], 0, HEAD
-    for level in reversed(range(max(present.values(), default=1))):
-        row = sorted(k for k, height in present.items() if height > level and k > at)
-        for following in row:
+def search(present: Mapping[int, int], key: int) -> Way:
+    """Pugh's search in a list of these towers, key → height."""
+    links, cells, compared, at = [], [], 0, HEAD
+    for level in reversed(range(max(present.values(), default=0))):
+        cells.append((level, at))
+        for following in sorted(other for other, height in present.items() if height > level and other > at):
             compared += 1
             if following >= key:
                 break
-            moves.append((level, at, following))
+            links.append((level, at))
             at = following
-    return moves, compared
+            cells.append((level, at))
+    return Way(links, cells, compared)
 
 
 def _towers(
-    caption: str,
-    key: int,
-    present: dict[int, int],
-    columns: dict[int, int],
-    top: int,
-    moves: Sequence[tuple[int, int, int]],
-    new: int | None = None,
+    frame: Frame, present: Mapping[int, int], heights: Mapping[int, int], way: Way, new: int | None
 ) -> Frame:
-    frame = Frame(caption, str(key))
-    levels = max(present.values())
-    on_path = {(level, end) for level, start, to in moves for end in (start, to)}
-    for level in range(levels):
+    """Fill in a frame; there is room for the towers that are still to come."""
+    columns = {key: STEP * column + 0.5 for column, key in enumerate([HEAD, *sorted(heights), END])}
+    top = max(heights.values())
+    for level in range(max(present.values())):
         y = 0.5 + (top - 1 - level) * LEVEL
-        row = [HEAD, *sorted(k for k, height in present.items() if height > level), END]
-        for start, to in zip(row, row[1:], strict=False):
-            look = "path" if (level, start, to) in moves else "plain" if to != END else "wait"
-            x, to_x = columns[start] * STEP + 0.45 + 0.5, columns[to] * STEP - 0.45 + 0.5
-            if to == END:
-                to_x = columns[END] * STEP + 0.1
-            frame.lines.append(Line(f"link {start} {level}", x, y, to_x, y, look, head=True))
+        row = [HEAD, *sorted(key for key, height in present.items() if height > level), END]
+        for start, to in pairwise(row):
+            look = "path" if (level, start) in way.links else "wait" if to == END else "plain"
+            ends = (columns[start] + 0.45, y, columns[to] - (0.4 if to == END else 0.45), y)
+            frame.lines.append(Line(f"link {start} {level}", *ends, look, head=True))
         for stored in row[:-1]:
-            look = "new" if stored == new else "path" if (level, stored) in on_path else "plain"
+            look = "new" if stored == new else "path" if (level, stored) in way.cells else "plain"
             text = "" if stored == HEAD else str(stored)
-            name, x = f"tower {stored} {level}", columns[stored] * STEP + 0.5
             since = f"tower {stored} {level - 1}" if level else ""
-            frame.boxes.append(Box(name, x, y, text, 0.9, 0.8, look, stored == new, since=since))
+            place = (columns[stored], y, text, 0.9, 0.8)
+            frame.boxes.append(Box(f"tower {stored} {level}", *place, look, stored == new, since=since))
     return frame
 
 

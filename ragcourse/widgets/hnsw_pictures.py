@@ -1,8 +1,9 @@
-"""The still pictures of lesson 06: graphs on a plane, curves of recall against time, and the walk's PNG."""
+"""The still pictures of lesson 06: graphs on a plane, and curves of recall against time."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
+from PIL import Image
 
 from ragcourse.timing import format_seconds
 
@@ -22,11 +24,29 @@ Layer = Mapping[int, Sequence[int]]
 Curve = Sequence[tuple[float, float]]  # (recall, seconds a query)
 
 
+class Picture:
+    """A figure as a notebook shows it: a PNG of few colours, a third of the size."""
+
+    def __init__(self, figure: Figure) -> None:
+        self.figure = figure
+
+    def __repr__(self) -> str:
+        width, height = self.figure.get_size_inches()
+        return f"<Picture, {width:g} by {height:g} inches>"
+
+    def _repr_png_(self) -> bytes:
+        full, small = BytesIO(), BytesIO()
+        self.figure.savefig(full, format="png", metadata={"Software": None})
+        Image.open(full).convert("RGB").quantize(64).save(small, "PNG", optimize=True)
+        return small.getvalue()
+
+
 def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=110, layout="constrained", facecolor="white")
 
 
-def _bare(axes: Axes, title: str = "", size: int = 9) -> None:
+def bare(axes: Axes, title: str = "", size: int = 9) -> None:
+    """Make it a map: no ticks, a faint frame, equal scales."""
     axes.set_xticks([])
     axes.set_yticks([])
     axes.set_aspect("equal")
@@ -34,12 +54,24 @@ def _bare(axes: Axes, title: str = "", size: int = 9) -> None:
     axes.set_title(title, fontsize=size, loc="left")
 
 
-def _lines(axes: Axes, points: Points, pairs: Collection[tuple[int, int]], colour: str, width: float) -> None:
+def lines(
+    axes: Axes,
+    points: Points,
+    pairs: Collection[tuple[int, int]],
+    colour: str,
+    width: float,
+    smooth: bool = True,
+) -> None:
+    """Draw each pair of points as a line. Many ``smooth`` ones make a large PNG."""
     segments = [(points[a], points[b]) for a, b in pairs]
-    axes.add_collection(LineCollection(segments, colors=colour, linewidths=width, zorder=1))
+    axes.add_collection(
+        LineCollection(segments, colors=colour, linewidths=width, antialiaseds=smooth, zorder=1)
+    )
 
 
-def draw_six(places: Mapping[str, Any], links: Mapping[str, str], query: Any, walks: Sequence[str]) -> Figure:
+def draw_six(
+    places: Mapping[str, Any], links: Mapping[str, str], query: Any, walks: Sequence[str]
+) -> Picture:
     """Six places with arrows to whom they know, one panel a walk."""
     figure = _figure(7.4, 2.5)
     for axes, walked in zip(figure.subplots(1, len(walks)), walks, strict=True):
@@ -55,25 +87,25 @@ def draw_six(places: Mapping[str, Any], links: Mapping[str, str], query: Any, wa
             axes.text(*place, name, ha="center", va="center", fontsize=9, color=colour, zorder=5)
         axes.plot(*query, "P", ms=10, color=ORANGE, mec="white", zorder=6)
         axes.margins(0.14)
-        _bare(axes, f"from {walked[0]}: {' → '.join(walked)}")
-    return figure
+        bare(axes, f"from {walked[0]}: {' → '.join(walked)}")
+    return Picture(figure)
 
 
-def draw_reach(graphs: Mapping[str, tuple[Points, Layer, Collection[int]]]) -> Figure:
+def draw_reach(graphs: Mapping[str, tuple[Points, Layer, Collection[int]]]) -> Picture:
     """Layer 0 of several graphs: blue what a walk from the entry point can reach, orange what it cannot."""
     figure = _figure(7.4, 3.7)
     for axes, (name, (points, links, reached)) in zip(
         figure.subplots(1, len(graphs)), graphs.items(), strict=True
     ):
-        _lines(axes, points, {(a, b) for a, others in links.items() for b in others}, "#c8c8c8", 0.6)
+        lines(axes, points, {(a, b) for a, others in links.items() for b in others}, "#c8c8c8", 0.6)
         for nodes, colour in ((reached, BLUE), (set(links) - set(reached), ORANGE)):
             axes.plot(*points[sorted(nodes)].T, "o", ms=3.2, color=colour, zorder=2)
         axes.invert_yaxis()
-        _bare(axes, f"{name}: {len(reached)} of {len(links)} within reach")
-    return figure
+        bare(axes, f"{name}: {len(reached)} of {len(links)} within reach")
+    return Picture(figure)
 
 
-def draw_choice(points: Points, base: int, kept: Sequence[int], dropped: Mapping[int, int]) -> Figure:
+def draw_choice(points: Points, base: int, kept: Sequence[int], dropped: Mapping[int, int]) -> Picture:
     """The neighbours that one node keeps, and for each that it drops the kept one that lies nearer."""
     figure = _figure(4.6, 3.4)
     axes = figure.subplots()
@@ -90,8 +122,8 @@ def draw_choice(points: Points, base: int, kept: Sequence[int], dropped: Mapping
     margin = 0.12 * np.ptp(span, axis=0).max()
     (left, low), (right, high) = span.min(axis=0) - margin, span.max(axis=0) + margin
     axes.set(xlim=(left, right), ylim=(high, low))
-    _bare(axes, "kept (blue) and dropped (orange, dotted: nearer to that one)")
-    return figure
+    bare(axes, "kept (blue) and dropped (orange, dotted: nearer to that one)")
+    return Picture(figure)
 
 
 def choose(points: Points, base: int, among: int, most: int) -> tuple[list[int], dict[int, int]]:
@@ -108,7 +140,7 @@ def choose(points: Points, base: int, among: int, most: int) -> tuple[list[int],
     return kept, dropped
 
 
-def draw_growth(sizes: Sequence[int], hops: Mapping[str, Sequence[float]]) -> Figure:
+def draw_growth(sizes: Sequence[int], hops: Mapping[str, Sequence[float]]) -> Picture:
     """Hops against the number of points, on logarithmic axes, each line named at its end."""
     figure = _figure(4.8, 2.6)
     axes = figure.subplots()
@@ -126,7 +158,7 @@ def draw_growth(sizes: Sequence[int], hops: Mapping[str, Sequence[float]]) -> Fi
     axes.set(xscale="log", yscale="log", xlabel="points", ylabel="hops of a greedy walk")
     _plain_ticks(axes, sizes, (3, 5, 10, 20))
     axes.set_xlim(sizes[0] * 0.85, sizes[-1] * 3.4)
-    return figure
+    return Picture(figure)
 
 
 def _plain_ticks(axes: Axes, x: Sequence[float], y: Sequence[float] = ()) -> None:
@@ -146,7 +178,7 @@ def seconds_at(curve: Curve, recall: float) -> float:
     return float(np.exp(np.interp(recall, recalls, np.log(seconds), left=np.nan, right=np.nan)))
 
 
-def draw_curves(curves: Mapping[str, Curve], scan: float | None = None) -> Figure:
+def draw_curves(curves: Mapping[str, Curve], scan: float | None = None) -> Picture:
     """Queries a second against recall: one line an index, its knob moves along the line; up is better."""
     figure = _figure(6.2, 3.2)
     axes = figure.subplots()
@@ -162,10 +194,10 @@ def draw_curves(curves: Mapping[str, Curve], scan: float | None = None) -> Figur
     axes.legend(frameon=False, fontsize=9, loc="lower left" if not scan else "center left")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     _plain_ticks(axes, ())
-    return figure
+    return Picture(figure)
 
 
-def draw_ladder(seconds: Mapping[str, float]) -> Figure:
+def draw_ladder(seconds: Mapping[str, float]) -> Picture:
     """One bar a step, on a logarithmic axis, with the time and the factor against the step before."""
     figure = _figure(7.0, 0.6 + 0.33 * len(seconds))
     axes = figure.subplots()
@@ -181,12 +213,12 @@ def draw_ladder(seconds: Mapping[str, float]) -> Figure:
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_title("one query, and how many times faster than the line above", fontsize=9, loc="left")
-    return figure
+    return Picture(figure)
 
 
 def draw_cost(
     sizes: Sequence[int], seconds: Mapping[str, Sequence[float]], recalls: Sequence[float]
-) -> Figure:
+) -> Picture:
     """Time of a query against the number of vectors; beside it the recall at the same settings."""
     figure = _figure(7.4, 2.7)
     left, right = figure.subplots(1, 2)
@@ -205,54 +237,4 @@ def draw_cost(
         ylim=(min(0.8, min(recalls) - 0.03), 1.005),
     )
     _plain_ticks(right, sizes)
-    return figure
-
-
-def paint_walk(figure: Figure, result: Mapping[str, Any]) -> None:
-    """The PNG of `HnswWalk`: the end of its search."""
-    figure.set_size_inches(7.6, 4.1)
-    layers, points, hops = result["layers"], result["points"], result["hops"]
-    grid = figure.add_gridspec(max(2, len(layers) - 1), 3, width_ratios=[1, 2.8, 1.15])
-    for row, layer in enumerate(reversed(range(1, len(layers)))):
-        axes = figure.add_subplot(grid[row, 0])
-        _layer(axes, points, layers[layer], [hop for hop in hops if hop["layer"] == layer][-1], 3)
-        axes.plot(*result["query"], "P", ms=6, color=ORANGE, mec="white", zorder=6)
-        _bare(axes, f"layer {layer}: {len(layers[layer]['nodes'])} nodes", 8)
-        axes.invert_yaxis()
-    axes, last = figure.add_subplot(grid[:, 1]), hops[-1]
-    _layer(axes, points, layers[0], last, 4)
-    axes.plot(*points[last["pool"]].T, "o", ms=5.5, color=BLUE, zorder=4)
-    for node in result["truth"]:
-        axes.plot(
-            *points[node], "o", ms=10, mfc="none", mec=GREEN if node in last["pool"] else ORANGE, zorder=5
-        )
-    axes.plot(*result["query"], "P", ms=10, color=ORANGE, mec="white", zorder=6)
-    axes.set(xlim=(0, 1), ylim=(1, 0))
-    _bare(axes, f"layer 0: {len(layers[0]['nodes'])} nodes, {last['distances']} distances computed")
-    _pool(figure.add_subplot(grid[:, 2]), result, last)
-    figure.supxlabel(result["summary"], fontsize=9)
-
-
-def _layer(axes: Axes, points: Points, layer: Mapping[str, Any], hop: Mapping[str, Any], size: float) -> None:
-    parents = dict(hop["parents"])
-    _lines(axes, points, layer["edges"], "#d5d5d5", 0.6)
-    axes.plot(*points[layer["nodes"]].T, "o", ms=size * 0.6, color="#aaaaaa", zorder=2)
-    _lines(axes, points, [(a, b) for a, b in parents.items() if a != b], "#8fc1de", 1.0)
-    axes.plot(*points[list(parents)].T, "o", ms=size, color="white", mec=GREY, mew=0.9, zorder=3)
-    node, way = hop["pool"][0], []
-    while parents[node] != node:
-        way.append((node, parents[node]))
-        node = parents[node]
-    _lines(axes, points, way, BLUE, 2.5)
-
-
-def _pool(axes: Axes, result: Mapping[str, Any], hop: Mapping[str, Any]) -> None:
-    away = [float(result["away"][node]) for node in hop["pool"]]
-    places = range(len(away))
-    axes.barh(places, away, color="#b3d4e8", height=0.7)
-    axes.set_yticks(places, [str(node) for node in hop["pool"]])
-    axes.set_ylim(max(15.5, len(away) - 0.5), -0.5)
-    axes.set_xticks([])
-    axes.tick_params(length=0, labelsize=8)
-    axes.spines[:].set_visible(False)
-    axes.set_title(f"pool of {result['ef']}", fontsize=9, loc="left")
+    return Picture(figure)

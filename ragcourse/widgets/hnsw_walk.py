@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ragcourse.widgets.base import CourseWidget
 from ragcourse.widgets.controls import choice, fixed, slider
-from ragcourse.widgets.hnsw_pictures import paint_walk
+from ragcourse.widgets.hnsw_walk_png import paint_walk
 
 if TYPE_CHECKING:
     from ragcourse.indexes.vectors.hnsw import HNSW

@@ -1,6 +1,6 @@
 // Left the plane with its cells: k-means while the clock runs, a query when it has ended. Right a curve of
 // the same moment: the falling error, or recall against work. The query follows the pointer and the arrow keys.
-const FOUND = "#009e73", MISSED = "#d55e00", SEARCHED = "#0072b2";
+const FOUND = "#009e73", MISSED = "#d55e00";
 const GAP_BETWEEN = 44, CAPTION = 24, UNDER = 46, QUARTERS = [0, 0.25, 0.5, 0.75, 1];
 
 const JOIN = "every point joins its nearest centre", MOVE = "every centre moves to the mean";
@@ -11,8 +11,8 @@ function layout(view) {
   const plane = { x: 1, y: CAPTION, side };
   const left = wide ? side + GAP_BETWEEN + 14 : 34;
   const curve = { x: left, y: wide ? CAPTION : side + 2 * CAPTION + 22, width: view.width - left - 12,
-    height: wide ? side - UNDER - 62 : 200 };
-  const height = wide ? side + CAPTION + 6 : curve.y + curve.height + UNDER + 70;
+    height: wide ? side - UNDER - 84 : 200 };
+  const height = wide ? side + CAPTION + 6 : curve.y + curve.height + UNDER + 90;
   return { plane, curve, height };
 }
 
@@ -41,6 +41,7 @@ function at(result, t) { // first half of an iteration: points choose; second ha
 // ---- the plane ----------------------------------------------------------------------------------------------
 
 function drawPlane(g, result, view, plane, state, training) {
+  const searched = blue(view);
   const X = (x) => plane.x + x * plane.side, Y = (y) => plane.y + y * plane.side;
   const { centroids, nlist } = state, lit = (list) => !training && result.ranks[list] < result.nprobe;
   const caption = training
@@ -56,7 +57,7 @@ function drawPlane(g, result, view, plane, state, training) {
     g.beginPath();
     cell(centroids, nlist, list).forEach(([x, y]) => g.lineTo(X(x), Y(y)));
     g.closePath();
-    if (lit(list)) fill(g, SEARCHED, 0.17);
+    if (lit(list)) fill(g, searched, 0.17);
     g.strokeStyle = view.theme.dim;
     g.globalAlpha = 0.55;
     g.stroke();
@@ -100,10 +101,10 @@ function cell(centroids, nlist, own) { // the unit square, cut along the bisecto
 }
 
 function dots(g, result, view, state, training, X, Y, lit) {
-  const { points } = result, size = 1.5;
+  const { points } = result, searched = blue(view), size = 1.5;
   const groups = new Map(); // one path a colour: thousands of dots at once
   for (let i = 0; i < points.shape[0]; i += 1) {
-    const colour = training ? view.theme.colours[state.owners[i] % 6] : lit(state.owners[i]) ? SEARCHED : view.theme.dim;
+    const colour = training ? view.theme.colours[state.owners[i] % 6] : lit(state.owners[i]) ? searched : view.theme.dim;
     if (!groups.has(colour)) groups.set(colour, []);
     groups.get(colour).push(i);
   }
@@ -114,7 +115,7 @@ function dots(g, result, view, state, training, X, Y, lit) {
       g.moveTo(x + size, y);
       g.arc(x, y, size, 0, 7);
     });
-    fill(g, colour, training ? 0.75 : colour === SEARCHED ? 0.95 : 0.4);
+    fill(g, colour, training ? 0.75 : colour === searched ? 0.95 : 0.4);
   });
 }
 
@@ -172,8 +173,9 @@ function badge(g, view, number, x, y) {
   const width = g.measureText(number).width + 10;
   g.beginPath();
   g.roundRect(x - width / 2, y - 9, width, 18, 9);
-  fill(g, SEARCHED, 0.95);
-  lm.text(g, view, `${number}`, x, y + 0.5, { align: "center", size: 12, bold: true, colour: "#ffffff" });
+  fill(g, blue(view), 0.95);
+  const colour = isDark(view) ? "#000000" : "#ffffff";
+  lm.text(g, view, `${number}`, x, y + 0.5, { align: "center", size: 12, bold: true, colour });
 }
 
 function plus(g, x, y, colour) {
@@ -240,7 +242,7 @@ function line(g, view, x1, y1, x2, y2) {
 }
 
 function errorCurve(g, result, view, box) { // k-means: it only falls
-  const { duration } = result, errors = result.errors.map((error) => error / result.errors[0]);
+  const { duration } = result, searched = blue(view), errors = result.errors.map((error) => error / result.errors[0]);
   const X = (i) => box.x + box.width * i / duration, Y = (error) => box.y + box.height * (1 - error);
   frame(g, view, box, {
     title: "mean squared distance to the centre, 1 at the start", label: "iteration",
@@ -248,19 +250,19 @@ function errorCurve(g, result, view, box) { // k-means: it only falls
   });
   const last = Math.floor(view.t), moved = Math.max(0, 2 * (view.t - last) - 1);
   const now = errors[last] + moved * (errors[Math.min(last + 1, errors.length - 1)] - errors[last]);
-  g.strokeStyle = SEARCHED;
+  g.strokeStyle = searched;
   g.lineWidth = 2.2;
   g.beginPath();
   for (let i = 0; i <= last; i += 1) g.lineTo(X(i), Y(errors[i]));
   g.lineTo(X(last + moved), Y(now));
   g.stroke();
-  disc(g, X(last + moved), Y(now), 5, SEARCHED);
+  disc(g, X(last + moved), Y(now), 5, searched);
   const [dx, align] = view.t > 9 ? [-10, "right"] : [12, "left"];
   lm.text(g, view, now.toFixed(3), X(last + moved) + dx, Y(now) - 14, { bold: true, align });
 }
 
 function recallCurve(g, result, view, box) {
-  const { recall, work } = result, now = result.nprobe - 1;
+  const { recall, work } = result, now = result.nprobe - 1, searched = blue(view);
   const X = (share) => box.x + box.width * Math.min(share, 1.04) / 1.04, Y = (value) => box.y + box.height * (1 - value);
   frame(g, view, box, {
     title: "recall@10, mean of 400 queries (grey: this one)", label: "distances computed, of an exact search",
@@ -271,12 +273,12 @@ function recallCurve(g, result, view, box) {
   g.beginPath();
   result.own_recall.forEach((value, i) => g.lineTo(X(result.own_work[i]), Y(value)));
   g.stroke();
-  g.strokeStyle = SEARCHED;
+  g.strokeStyle = searched;
   g.lineWidth = 2.2;
   g.beginPath();
   recall.forEach((value, i) => g.lineTo(X(work[i]), Y(value)));
   g.stroke();
-  recall.forEach((value, i) => disc(g, X(work[i]), Y(value), 2.6, SEARCHED, SEARCHED));
+  recall.forEach((value, i) => disc(g, X(work[i]), Y(value), 2.6, searched, searched));
   g.setLineDash([3, 3]);
   g.strokeStyle = view.theme.text;
   g.lineWidth = 1;
@@ -286,28 +288,34 @@ function recallCurve(g, result, view, box) {
   g.lineTo(box.x, Y(recall[now]));
   g.stroke();
   g.setLineDash([]);
-  disc(g, X(work[now]), Y(recall[now]), 6.5, SEARCHED);
+  disc(g, X(work[now]), Y(recall[now]), 6.5, searched);
   star(g, view, X(result.own_work[now]), Y(result.own_recall[now]), false);
-  const note = `nprobe ${result.nprobe}: ${recall[now].toFixed(3)} for ${(100 * work[now]).toFixed(1)} %`;
-  const x = Math.min(X(work[now]) + 14, box.x + box.width - 190);
-  lm.text(g, view, note, x, Math.min(Y(recall[now]) + 22, box.y + box.height - 12), { bold: true });
   thisQuery(g, result, view, box);
+  const y = box.y + box.height + 106, note = `recall ${recall[now].toFixed(3)} for ${(100 * work[now]).toFixed(1)} % of the distances`;
+  disc(g, box.x - 22, y, 6.5, searched);
+  lm.text(g, view, note, box.x + 6 + lm.text(g, view, "all queries", box.x - 8, y, { bold: true }), y, { size: 12 });
 }
 
 function thisQuery(g, result, view, box) { // a pip for each of its true neighbours
-  const y = box.y + box.height + 62, found = result.found.reduce((sum, one) => sum + one, 0), now = result.nprobe - 1;
+  const y = box.y + box.height + 76, found = result.found.reduce((sum, one) => sum + one, 0), now = result.nprobe - 1;
   star(g, view, box.x - 22, y, false);
-  let x = box.x + 6 + lm.text(g, view, "this query", box.x - 8, y, { bold: true });
-  for (let i = 0; i < result.found.length; i += 1, x += 14) {
+  let x = box.x + 4 + lm.text(g, view, "this query", box.x - 8, y, { bold: true });
+  for (let i = 0; i < result.found.length; i += 1, x += 13) {
     if (i < found) disc(g, x, y, 5, FOUND);
     else ring(g, x, y, 4.6, MISSED);
   }
   const distances = Math.round(result.own_work[now] * result.points.shape[0]);
-  lm.text(g, view, `${found} of ${result.found.length}, ${distances.toLocaleString("en")} distances`, box.x - 8, y + 22, { size: 12 });
+  lm.text(g, view, `for ${distances.toLocaleString("en")} distances`, x + 4, y, { size: 12 });
 }
 
 // ---- pointer and keys ---------------------------------------------------------------------------------------
 
+const isDark = (view) => {
+  const g = view.canvas.getContext("2d");
+  g.fillStyle = view.theme.text; // whatever the notation, it comes back as #rrggbb or rgba(r, g, b, a)
+  return /^(#[89a-f]|rgba\((1[3-9]|2)\d)/.test(g.fillStyle);
+};
+const blue = (view) => (isDark(view) ? "#56b4e9" : "#0072b2"); // what was searched
 const isWaiting = (view) => view.pending?.number === view.result.number; // for the answer to a move
 const place = (view) => (isWaiting(view) ? view.pending.to : view.result.query);
 

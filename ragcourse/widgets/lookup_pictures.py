@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ragcourse.timing import format_seconds
@@ -23,7 +25,7 @@ _OTHER = "#0072b2"
 
 
 def draw_steps(keys: Sequence[int], order: int = 5, *, plus: bool = False, last: int = 3) -> Figure:
-    """The last steps of the growth of a B-tree (B+ tree: ``plus``) side by side, with what happens in each."""
+    """The last steps of the growth of a B-tree or B+ tree (``plus``) side by side, with their captions."""
     frames = tree_frames(keys, order, plus=plus)[-last:]
     width, height = extent(frames)
     inches = 8.4 / last
@@ -48,7 +50,7 @@ def draw_counts(sizes: Sequence[int], counts: Mapping[str, Sequence[float]]) -> 
         colour = COLOURS.get(name, _OTHER)
         axes.plot(sizes, counts[name], "o-", ms=3.5, lw=1.6, color=colour)
         label = f"{name}  {end:,.1f}" if end < 1000 else f"{name}  {end:,.0f}"
-        axes.annotate(label, (sizes[-1], at), (9, 0), textcoords="offset points", va="center", color=colour, size=9)
+        _note(axes, label, (sizes[-1], at), (9, 0), size=9, color=colour)
     axes.set(xscale="log", yscale="log", xlabel="keys", ylabel="comparisons a look-up")
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
     ticks = [value for value in (1, 3, 10, 30, 100, 1_000, 10_000, 100_000) if value <= 2 * ends[-1][0]]
@@ -63,23 +65,26 @@ def draw_counts(sizes: Sequence[int], counts: Mapping[str, Sequence[float]]) -> 
 
 def draw_times(seconds: Mapping[str, float], reference: Mapping[str, float]) -> Figure:
     """Seconds of one look-up on a log axis; diamonds are the reference run's, on another machine."""
-    figure = Figure(figsize=(8.4, 0.75 + 0.29 * len(seconds)), dpi=110, layout="constrained", facecolor="white")
+    height = 0.75 + 0.29 * len(seconds)
+    figure = Figure(figsize=(8.4, height), dpi=110, layout="constrained", facecolor="white")
     axes = figure.add_subplot()
     for row, (name, value) in enumerate(seconds.items()):
         axes.plot([1e-9, value], [row, row], color="#dddddd", lw=1)
         axes.plot(value, row, "o", ms=7, color=next((c for n, c in COLOURS.items() if n in name), _OTHER))
         box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
-        axes.annotate(
-            format_seconds(value), (value, row), (-9, 0), textcoords="offset points", va="center", ha="right",
-            size=9, bbox=box,
-        )  # fmt: skip
+        _note(axes, format_seconds(value), (value, row), (-9, 0), size=9, ha="right", bbox=box)
         if name in reference:
             axes.plot(reference[name], row, "D", ms=6, mfc="none", color="#333333")
             text = f"reference run: {format_seconds(reference[name])}"
-            axes.annotate(text, (reference[name], row), (0, 8), textcoords="offset points", ha="center", size=7.5)
+            _note(axes, text, (reference[name], row), (0, 11), size=7.5, ha="center")
     axes.set_yticks(range(len(seconds)), list(seconds))
     axes.set(xscale="log", xlim=(1e-8, 1), ylim=(len(seconds) - 0.4, -0.9), xlabel="seconds a look-up")
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(labelsize=9)
     return figure
+
+
+def _note(axes: Axes, text: str, place: tuple[float, float], shift: tuple[int, int], **style: Any) -> None:
+    """A text beside a point; ``shift`` in points."""
+    axes.annotate(text, place, shift, textcoords="offset points", va="center", **style)

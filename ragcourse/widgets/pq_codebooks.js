@@ -1,6 +1,6 @@
 // The plane with its cells, each shaded by the one distance that all its points get; beside it recall against bits.
 const GAP_SIDE = 26, STRIP = 13, LEGEND_HEIGHT = 30, FOUND = "#0072b2", MISSED = "#d55e00";
-const CURVES = [["#d55e00", "two codebooks"], ["#0072b2", "one codebook"]];
+const CURVES = [["#d55e00", "#ff8a3d", "two codebooks"], ["#0072b2", "#56b4e9", "one codebook"]]; // light, dark
 const TRUE = 1, RETURNED = 2, SHORTLIST = 4;
 
 function places(view) { // side by side, or one below the other in a narrow window
@@ -234,7 +234,7 @@ function chart(g, result, view, { x, y, width, height: tall }) {
   }
   lm.text(g, view, "bits a point; share of float32", x + width / 2, y + tall + 48, { align: "center", size: 12, colour: view.theme.dim });
   result.curves.forEach((curve, i) => {
-    const [colour, name] = CURVES[i], active = (i === 0) === result.grid;
+    const [light, dark, name] = CURVES[i], colour = view.dark ? dark : light, active = (i === 0) === result.grid;
     g.strokeStyle = colour;
     g.lineWidth = active ? 2.5 : 1.5;
     g.globalAlpha = active ? 1 : 0.7;

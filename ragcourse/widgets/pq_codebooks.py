@@ -119,7 +119,7 @@ def _facts(trained: Trained, grid: bool, bits: int, memory: float) -> list[list[
     stored = " + ".join(map(str, sizes)) + (f" = {sum(sizes)}" if grid else "")
     occupied = len(np.unique(trained.codes[-1], axis=0))
     return [
-        ["cells, of them with points", f"{2**bits}, {occupied}"],
+        ["cells that have points", f"{occupied} of {2**bits}"],
         ["codewords, and table entries a query", stored],
         ["bytes: codes + codebooks", f"{memory:,.0f} of {8 * POINTS:,}"],
     ]

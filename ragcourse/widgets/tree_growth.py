@@ -23,7 +23,7 @@ MOST_KEYS, MOST_LETTERS, LARGEST = 32, 10, 999
 
 
 class TreeGrowth(CourseWidget):
-    """Watch nodes split, towers rise, words share letters. ``numbers`` and ``words`` are the keys, in order."""
+    """Nodes split, towers rise, words share letters. ``numbers`` and ``words`` are the keys, in order."""
 
     title = "Watch it grow"
     script = Path(__file__).with_suffix(".js")
@@ -75,7 +75,7 @@ def growth(params: Mapping[str, Any]) -> list[Frame]:
 
 def _keys(params: Mapping[str, Any]) -> list[str]:
     words = params["structure"] == "trie"
-    keys = params["words" if words else "numbers"].split()
+    keys = str(params["words" if words else "numbers"]).split()
     if len(keys) > MOST_KEYS:
         raise ValueError(f"{len(keys)} keys: give at most {MOST_KEYS}, with spaces between them")
     for key in keys:

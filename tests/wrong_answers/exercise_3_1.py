@@ -1,4 +1,4 @@
-"""Exercise 3.1, ``remove`` of a trie: the solution, and plausible wrong answers with what their check must say."""
+"""Exercise 3.1, ``remove`` of a trie: the solution, and wrong answers with what their check must say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 3.2, a B-tree's ``add``: the solution, and plausible wrong answers with what their check must say."""
+"""Exercise 3.2, a B-tree's ``add``: the solution, and wrong answers with what their check must say."""
 
 from __future__ import annotations
 

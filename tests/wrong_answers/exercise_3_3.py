@@ -1,4 +1,4 @@
-"""Exercise 3.3, a skip list's ``add``: the solution, and plausible wrong answers with what their check must say."""
+"""Exercise 3.3, a skip list's ``add``: the solution, and wrong answers with what their check must say."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def sorted_list(SkipList: Any, rng: np.random.Generator) -> None:
     "a tower is linked on all its levels, each from its own predecessor", points=3, seconds=SECONDS
 )
 def linked(SkipList: Any, rng: np.random.Generator) -> None:
-    cause = "on each level remember the last tower that you pass before you go down: that one must link to the new"
+    cause = "on each level remember the last tower before you go down: that one must link to the new one"
     _expect(SkipList, [(10, 2), (20, 1), (30, 2), (25, 2)], cause)
     _expect(SkipList, [(10, 3), (20, 2), (30, 1), (40, 3), (35, 3), (5, 2)], cause)
     heights = np.minimum(rng.geometric(0.5, size=14), 4).tolist()

@@ -115,6 +115,13 @@ def scratch_for(graph: Graph, ef: int) -> Scratch:
 
 
 @kernel
+def enter(graph: Graph, scratch: Scratch, probe: Floats, entry: int) -> int:
+    """A pool with one node in it, where a walk begins."""
+    scratch.ids[0], scratch.distances[0] = entry, distance(graph.rows, graph.scale, probe, entry)
+    return np.int64(1)
+
+
+@kernel
 def search_layer(graph: Graph, scratch: Scratch, probe: Floats, size: int, ef: int, layer: int) -> int:
     """Algorithm 2, SEARCH-LAYER: from ``size`` entry points in the pool to the ``ef`` nearest; how many."""
     ids, distances, fresh, seen, stamp = scratch
@@ -200,13 +207,13 @@ def relink(graph: Graph, layer: int, node: int, candidates: Links) -> None:
 def link(graph: Graph, layer: int, node: int, new: int) -> None:
     """Algorithm 1, lines 12–16: link ``node`` to ``new``; a node with too many links chooses anew."""
     row = links_of(graph, layer, node)
+    more = np.full(len(row) + 1, new, np.int32)
     for i in range(len(row)):
-        if row[i] == new:
-            return
-        if row[i] < 0:
+        if row[i] == new or row[i] < 0:
             row[i] = new
             return
-    relink(graph, layer, node, np.append(row, np.int32(new)))
+        more[i] = row[i]
+    relink(graph, layer, node, more)
 
 
 @kernel
@@ -217,10 +224,10 @@ def adopt(graph: Graph, child: int, node: int) -> None:
         node, children = last, 0
         for e in graph.links[node]:
             if e >= 0 and graph.parent[e] == node:
-                children, last = children + 1, e
+                children, last = children + 1, np.int64(e)
     graph.parent[child] = node
-    link(graph, 0, node, child)
-    link(graph, 0, child, node)
+    link(graph, np.int64(0), node, child)
+    link(graph, np.int64(0), child, node)
 
 
 @kernel
@@ -229,8 +236,7 @@ def insert(graph: Graph, entry: int, ef: int, first: int, last: int) -> None:
     probe, top, scratch = np.empty(graph.rows.shape[1], np.float32), graph.level[entry], scratch_for(graph, ef)
     for q in range(first, last):
         probe_of(graph.rows, graph.scale, graph.frame, q, probe)
-        scratch.ids[0], scratch.distances[0] = entry, distance(graph.rows, graph.scale, probe, entry)
-        size = 1
+        size = enter(graph, scratch, probe, entry)
         for layer in range(top, -1, -1):
             size = search_layer(graph, scratch, probe, size, ef if layer <= graph.level[q] else 1, layer)
             if layer <= graph.level[q]:
@@ -241,11 +247,11 @@ def insert(graph: Graph, entry: int, ef: int, first: int, last: int) -> None:
 def connect(graph: Graph, first: int, last: int) -> None:
     """Algorithm 1, lines 12–16, for nodes first … last - 1: link back to them, and give them a parent."""
     for q in range(first, last):
-        adopt(graph, q, graph.links[q, 0])
+        adopt(graph, q, np.int64(graph.links[q, 0]))
         for layer in range(graph.level[q] + 1):
             for e in links_of(graph, layer, q):
                 if e >= 0:
-                    link(graph, layer, e, q)
+                    link(graph, layer, np.int64(e), q)
 
 
 @kernel
@@ -253,10 +259,9 @@ def knn_search(graph: Graph, entry: int, probes: Floats, ef: int, allowed: Mask,
     """Algorithm 5, K-NN-SEARCH, for each probe; nodes that are not allowed carry the walk, and leave after it."""
     scratch = scratch_for(graph, ef)
     for i in range(len(probes)):
-        scratch.ids[0], scratch.distances[0] = entry, distance(graph.rows, graph.scale, probes[i], entry)
-        for layer in range(graph.level[entry], 0, -1):
-            search_layer(graph, scratch, probes[i], 1, 1, layer)
-        size, count = search_layer(graph, scratch, probes[i], 1, ef, 0), 0
+        size, count = enter(graph, scratch, probes[i], entry), 0
+        for layer in range(graph.level[entry], -1, -1):
+            size = search_layer(graph, scratch, probes[i], size, ef if layer == 0 else 1, layer)
         for j in range(size):
             if count < found.shape[1] and (len(allowed) == 0 or allowed[scratch.ids[j]]):
                 found[i, count] = scratch.ids[j]
@@ -277,7 +282,7 @@ def forget(graph: Graph, dead: Mask) -> None:
     parent[: len(dead)][dead | orphan] = -1
     for node in range(len(dead)):
         if not dead[node] and node != root and parent[node] < 0:
-            adopt(graph, node, ancestor[node] if ancestor[node] >= 0 else root)
+            adopt(graph, node, np.int64(ancestor[node]) if ancestor[node] >= 0 else root)
     found, seen, now = np.empty(width + width * width, np.int32), np.zeros(len(dead), np.int64), 0
     for node in range(len(dead)):
         for layer in range(0 if dead[node] else graph.level[node] + 1):

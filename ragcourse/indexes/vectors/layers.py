@@ -35,7 +35,8 @@ class Graph(NamedTuple):
 def empty_graph(dim: int, M: int) -> Graph:
     """No node, and no room."""
     rows, links, one = np.empty((0, dim), np.float32), np.empty((0, M), np.int32), np.empty(0, np.int32)
-    return Graph(rows, rows, rows[:, :2].copy(), rows, np.tile(links, 2), links, one, one.astype(np.int8), one)
+    scale, level = np.empty((0, 2), np.float32), np.empty(0, np.int8)
+    return Graph(rows, rows, scale, rows, np.tile(links, 2), links, one, level, one)
 
 
 def with_nodes(graph: Graph, count: int, vectors: Floats, level: NDArray[np.int8]) -> Graph:
