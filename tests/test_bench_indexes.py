@@ -57,7 +57,7 @@ def test_the_same_cells_and_codes_find_the_same_on_both_sides(tiny: None, part: 
 def test_one_thread_and_all(tiny: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_board, "usable_cores", lambda: 2)
     what = [row.what for row in measured("ivf").rows if " at recall " in row.what]
-    assert sum(text.endswith("1 thread") for text in what) == sum(text.endswith("2 threads") for text in what) == 4
+    assert [sum(text.endswith(said) for text in what) for said in ("1 thread", "2 threads")] == [4, 4]
 
 
 def test_graphs_are_compared_at_equal_recall_and_drawn(tiny: None, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from ragcourse.indexes.vectors.base import Metric
 from ragcourse.indexes.vectors.flat import Flat
 from ragcourse.indexes.vectors.ivf import IVF
 from ragcourse.indexes.vectors.lists import Lists
-from tests.vectors_kit import METRICS, assert_exact, shared, vectors
+from tests.vectors_kit import METRICS, all_scores, assert_exact, shared, vectors
 
 LIST_STEPS = st.lists(
     st.tuples(st.booleans(), st.lists(st.integers(0, 4), min_size=1, max_size=20)), min_size=1, max_size=25
@@ -99,6 +99,16 @@ def test_scan_and_matrix_product_agree_at_any_nprobe(metric: Metric, monkeypatch
         scanned = index.search(queries, 8, nprobe=nprobe)
         np.testing.assert_allclose(product.scores, scanned.scores, rtol=1e-4, atol=1e-4)
         assert (product.ids == scanned.ids).mean() > 0.99
+
+
+def test_far_from_the_origin_the_matrix_product_is_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ivf, "SHARED", 0)
+    rows = vectors(600, 12) + np.float32(20_000)
+    index = IVF(12, nlist=7)
+    index.add(rows)
+    queries = rows[:20] + np.float32(0.25)
+    wanted = -np.sort(-all_scores(queries, rows, "l2"), axis=1)[:, :8]
+    np.testing.assert_allclose(index.search(queries, 8, nprobe=7).scores, wanted, rtol=1e-3)
 
 
 def test_recall_grows_with_nprobe_to_one() -> None:

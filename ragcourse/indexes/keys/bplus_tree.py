@@ -15,8 +15,8 @@ and a node is a Python list, searched by ``bisect`` and shifted by ``memmove``, 
 Complexity: ``add``, ``get``, ``remove`` O(log n); ``range`` O(log n + found) at the speed of list slices;
 memory: two pointers an entry, in leaves that are half full at least, 70 % full after random ``add``s.
 
-Loses to a hash table on exact look-up, and half its memory when keys are added in order, since then each
-leaf is left half full.
+Loses to a hash table on exact look-up, and wastes half its memory when keys are added in rising order: each
+leaf is then left half full.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ Algorithm 5, K-NN-SEARCH              ``knn_search``, for many queries in one ca
 ====================================  =====================================================================
 
 Three things are ours. The walk measures by ``walk_codes``, and the best ``rerank`` are measured exactly.
-Nodes come in batches that do not see each other, 1/64 of the graph at most, so that threads can insert
-them; the graph does not depend on how many. And some links of layer 0, in both directions, are a tree over
+Nodes come in small batches that do not see each other, so that threads can insert them; the graph does not
+depend on how many. And some links of layer 0, in both directions, are a tree over
 all nodes: they are never dropped, so every node stays reachable, whatever comes, goes, or is equal.
 
 ``rows, scale, frame``  (room, dim), (room, 2), (2, dim)  what distances are made of: see ``walk_codes``
@@ -87,11 +87,12 @@ def probe_of(rows: NDArray[Any], scale: Floats, frame: Floats, node: int, probe:
 @kernel
 def links_of(graph: Graph, layer: int, node: int) -> Links:
     """The node's row of links in this layer."""
-    return graph.links[node] if layer == 0 else graph.upper[graph.upper_at[node] + layer - 1]
+    row: Links = graph.links[node] if layer == 0 else graph.upper[graph.upper_at[node] + layer - 1]
+    return row
 
 
 @kernel
-def push(ids: Links, distances: Floats, size: int, limit: int, id: int, d: float) -> int:
+def push(ids: Links, distances: Floats, size: int, limit: int, id: int, d: np.float32) -> int:
     """Put ``id`` at its place in a sorted pool; where the pool is full, the farthest falls out."""
     j = min(size, limit - 1)
     while j >= 8 and distances[j - 8] > d:  # eight at once, which the compiler turns into vector moves
@@ -118,7 +119,7 @@ def scratch_for(graph: Graph, ef: int) -> Scratch:
 def enter(graph: Graph, scratch: Scratch, probe: Floats, entry: int) -> int:
     """A pool with one node in it, where a walk begins."""
     scratch.ids[0], scratch.distances[0] = entry, distance(graph.rows, graph.scale, probe, entry)
-    return np.int64(1)
+    return int(np.int64(1))
 
 
 @kernel
@@ -224,17 +225,17 @@ def adopt(graph: Graph, child: int, node: int) -> None:
         node, children = last, 0
         for e in graph.links[node]:
             if e >= 0 and graph.parent[e] == node:
-                children, last = children + 1, np.int64(e)
+                children, last = children + 1, int(e)
     graph.parent[child] = node
-    link(graph, np.int64(0), node, child)
-    link(graph, np.int64(0), child, node)
+    for a, b in ((node, child), (child, node)):
+        link(graph, int(np.int64(0)), a, b)
 
 
 @kernel
-def insert(graph: Graph, entry: int, ef: int, first: int, last: int) -> None:
-    """Algorithm 1, INSERT, lines 1–11, for nodes first … last - 1: choose their links, change no other node."""
+def insert(graph: Graph, entry: int, ef: int, nodes: Ints) -> None:
+    """Algorithm 1, INSERT, lines 1–11, for new nodes: choose their links, change no other node."""
     probe, top, scratch = np.empty(graph.rows.shape[1], np.float32), graph.level[entry], scratch_for(graph, ef)
-    for q in range(first, last):
+    for q in nodes:
         probe_of(graph.rows, graph.scale, graph.frame, q, probe)
         size = enter(graph, scratch, probe, entry)
         for layer in range(top, -1, -1):
@@ -244,14 +245,14 @@ def insert(graph: Graph, entry: int, ef: int, first: int, last: int) -> None:
 
 
 @kernel
-def connect(graph: Graph, first: int, last: int) -> None:
-    """Algorithm 1, lines 12–16, for nodes first … last - 1: link back to them, and give them a parent."""
-    for q in range(first, last):
-        adopt(graph, q, np.int64(graph.links[q, 0]))
+def connect(graph: Graph, nodes: Ints) -> None:
+    """Algorithm 1, lines 12–16, for new nodes: link back to them, and give them a parent."""
+    for q in nodes:
+        adopt(graph, q, int(graph.links[q, 0]))
         for layer in range(graph.level[q] + 1):
             for e in links_of(graph, layer, q):
                 if e >= 0:
-                    link(graph, layer, np.int64(e), q)
+                    link(graph, layer, int(e), q)
 
 
 @kernel
@@ -282,7 +283,7 @@ def forget(graph: Graph, dead: Mask) -> None:
     parent[: len(dead)][dead | orphan] = -1
     for node in range(len(dead)):
         if not dead[node] and node != root and parent[node] < 0:
-            adopt(graph, node, np.int64(ancestor[node]) if ancestor[node] >= 0 else root)
+            adopt(graph, node, int(ancestor[node]) if ancestor[node] >= 0 else root)
     found, seen, now = np.empty(width + width * width, np.int32), np.zeros(len(dead), np.int64), 0
     for node in range(len(dead)):
         for layer in range(0 if dead[node] else graph.level[node] + 1):
@@ -327,31 +328,32 @@ class HNSW(VectorIndex):
 
     def _add(self, rows: Floats) -> None:
         old, new, room = len(self), len(self) + len(rows), len(self._graph.level)
-        level = (-np.log(1 - self._random.random(len(rows))) / np.log(self.M)).astype(np.int8)
+        chance = self._random.random((len(rows), 2))
+        level = (-np.log(1 - chance[:, 0]) / np.log(self.M)).astype(np.int8)
         graph, self._drawn = with_nodes(self._graph, old, rows, level), self._drawn + len(rows)
         if grew := len(graph.level) > room:
             self._code.fit(graph.vectors[:new], self.codes == "int8")
         self._graph = self._code.write(graph, 0 if grew else old, new)
         try:
-            self._insert(old, new)
+            self._insert(old + np.argsort(chance[:, 1]))
         except BaseException:  # an interrupt, say: the new nodes leave the graph again
             self._remove(np.arange(old, new), nothing := np.empty(0, np.int64), nothing)
             raise
 
-    def _insert(self, at: int, new: int) -> None:
-        graph, ef = self._graph, self.ef_construction
-        if at == 0:
-            self._entry, at = 0, 1
+    def _insert(self, nodes: Ints) -> None:
+        """In random order, in batches of 1/64 of the old or of the new nodes: few neighbours are missed."""
+        graph, level, ef, at = self._graph, self._graph.level[nodes], self.ef_construction, 0
+        if self._entry < 0:
+            self._entry, at = int(nodes[0]), 1
         with ThreadPoolExecutor(self.workers) as pool:
-            while at < new:
-                stop = min(new, at + 1 + at // 64)
-                higher = np.flatnonzero(graph.level[at:stop] > graph.level[self._entry])[:1]
+            while at < len(nodes):
+                stop = min(len(nodes), at + 1 + min(len(self) + at, len(nodes)) // 64)
+                higher = np.flatnonzero(level[at:stop] > graph.level[self._entry])[:1]
                 stop = at + 1 + int(higher[0]) if len(higher) else stop  # it opens a layer: it comes last
-                parts = self.workers if stop - at >= 8 * self.workers else 1
-                cuts, walk = np.linspace(at, stop, parts + 1).astype(int), partial(insert, graph, self._entry, ef)
-                list((pool.map if parts > 1 else map)(walk, cuts[:-1], cuts[1:]))
-                connect(graph, at, stop)
-                self._entry, at = stop - 1 if len(higher) else self._entry, stop
+                parts = np.array_split(nodes[at:stop], self.workers if stop - at >= 8 * self.workers else 1)
+                list((pool.map if len(parts) > 1 else map)(partial(insert, graph, self._entry, ef), parts))
+                connect(graph, nodes[at:stop])
+                self._entry, at = int(nodes[stop - 1]) if len(higher) else self._entry, stop
 
     def _remove(self, gone: Ints, source: Ints, target: Ints) -> None:
         left, count = len(self), len(self) + len(gone)
@@ -361,12 +363,10 @@ class HNSW(VectorIndex):
         self._graph = renumbered(self._graph, count, left, source, target)
         self._entry = int(self._graph.level[:left].argmax()) if left else -1
 
-    def _search(
-        self, queries: Floats, k: int, mask: Mask | None, ef: int = 0, rerank: int = 0
-    ) -> tuple[Ints, Floats]:
-        graph, n, l2, ef = self._graph, len(self), self.metric == "l2", max(ef or self.ef, k)
-        count = n if mask is None else np.count_nonzero(mask)
-        found = np.full((len(queries), min(max(rerank or 2 * k, k), count)), -1, np.int64)
+    def _search(self, queries: Floats, k: int, mask: Mask | None, **tuning: int) -> tuple[Ints, Floats]:
+        graph, n, l2, ef = self._graph, len(self), self.metric == "l2", max(tuning.get("ef") or self.ef, k)
+        count = n if mask is None else int(np.count_nonzero(mask))
+        found = np.full((len(queries), min(max(tuning.get("rerank") or 2 * k, k), count)), -1, np.int64)
         if mask is None or count * count > ef * self.M * n:  # else a scan of what is allowed is cheaper
             probes, allowed = self._code.probes(queries), EVERY if mask is None else mask
             knn_search(graph, self._entry, probes, min(n, ef * n // count), allowed, found)
@@ -392,7 +392,7 @@ class HNSW(VectorIndex):
 
     def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         self._entry, self._drawn, int8 = stored(arrays, "state", np.int64, 3).tolist()
-        self._random.bit_generator.advance(self._drawn)  # type: ignore[attr-defined]
+        self._random.bit_generator.advance(2 * self._drawn)  # type: ignore[attr-defined]
         self._code.int8 = bool(int8)
         self._code.mean = stored(arrays, "mean", np.float32, self.dim)
         self._code.spread = stored(arrays, "spread", np.float32, self.dim)

@@ -78,10 +78,10 @@ class HnswlibIndex(VectorIndex):
         self._labels[target] = self._labels[source]
         self._slots[self._labels[target]] = target
 
-    def _search(self, queries: Floats, k: int, mask: Mask | None, ef: int = 0) -> tuple[Ints, Floats]:
+    def _search(self, queries: Floats, k: int, mask: Mask | None, **tuning: int) -> tuple[Ints, Floats]:
         allowed = None if mask is None else lambda label: bool(mask[self._slots[label]])
         with self._turn:
-            self._index.set_ef(max(ef or self.ef, k))
+            self._index.set_ef(max(tuning.get("ef") or self.ef, k))
             try:
                 labels, distances = self._index.knn_query(queries, k, num_threads=1, filter=allowed)
             except RuntimeError:  # it found fewer than k

@@ -210,7 +210,7 @@ class Cells:
     def trained(cls, sample: Floats, nlist: int, seed: int, metric: Metric) -> Cells:
         """``nlist`` cells, or as many as the sample has vectors: ten rounds of k-means."""
         k = min(nlist, len(sample))
-        return cls(kmeans(sample, k, 10, seed, sample=64 * k, spherical=metric != "l2").centroids, metric)
+        return cls(kmeans(sample, k, 10, seed, sample=128 * k, spherical=metric != "l2").centroids, metric)
 
     def of(self, rows: Floats) -> NDArray[np.int32]:
         """The cell that each row belongs to (n,)."""

@@ -47,7 +47,7 @@ from ragcourse.indexes.vectors.lists import Lists
 from ragcourse.indexes.vectors.pq import ProductQuantizer, codes_from, fitting, look_up_lists
 
 SAMPLE = 65_536
-"""Of a larger sample so many vectors train the codebooks and, 64 a list, the centroids."""
+"""Of a larger sample so many vectors train the index: 128 a list the centroids, 40,000 the codebooks."""
 
 _ALL = np.zeros(0, np.bool_)
 
@@ -118,7 +118,7 @@ class IVFPQ(CodedIndex):
             random = np.random.default_rng(self.seed)
             sample = sample[np.sort(random.choice(len(sample), max(SAMPLE, self.nlist), replace=False))]
         self._cells = Cells.trained(sample, self.nlist, self.seed, self.metric)
-        self.quantizer.train(sample - self.centroids[self._cells.of(sample)], self.seed)
+        self.quantizer.train(sample - self.centroids[self._cells.of(sample)], self.seed, at_most=40_000)
         self._lists = self._no_lists()
 
     def _encode(self, rows: Floats, first: int) -> None:

@@ -100,8 +100,8 @@ def check_graph(graph: Graph, count: int, entry: int) -> None:
     nodes = np.arange(count)
     assert 0 <= entry < count and level[entry] == level.max(), f"entry {entry} is not in the highest layer"
     assert level.min() >= 0 and level.sum() == len(graph.upper), "levels and rows of upper links disagree"
-    spans = np.sort(np.repeat(graph.upper_at[:count] - np.cumsum(level) + level, level) + np.arange(level.sum()))
-    assert np.array_equal(spans, np.arange(level.sum())), "two nodes share a row of upper links"
+    begin, rows = np.repeat(graph.upper_at[:count] - np.cumsum(level) + level, level), np.arange(level.sum())
+    assert np.array_equal(np.sort(begin + rows), rows), "two nodes share a row of upper links"
 
     def show(wrong: NDArray[np.bool_], of: NDArray[Any], fault: str) -> None:
         if wrong.any():

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 
 
 @intrinsic
-def prefetch(typing: Any, array: Any, row: Any, column: Any) -> Any:
-    """Ask the memory for the cache line of ``array[row, column]``, and do not wait for it.
-
-    For use inside kernels. A walk knows its next dozen rows at once; asked for together they arrive
-    together, instead of one after the other, each after some 50–100 ns. Indices are not checked.
-    """
-
+def _prefetch(typing: Any, array: Any, row: Any, column: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = signature.args[0]
         view = context.make_array(kind)(context, builder, arguments[0])
@@ -29,3 +25,11 @@ def prefetch(typing: Any, array: Any, row: Any, column: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.intp), generate
+
+
+prefetch = cast(Callable[[NDArray[Any], int, int], None], _prefetch)
+"""For kernels: ask the memory for the cache line of ``array[row, column]``, and do not wait for it.
+
+A walk knows its next dozen rows at once; asked for together they arrive together, instead of one after the
+other, 50–100 ns each. The indices are not checked, and need not be right: nothing is read.
+"""

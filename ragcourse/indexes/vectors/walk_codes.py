@@ -36,7 +36,7 @@ CLOSE = 8
 
 
 class WalkCodes:
-    """The code of one index. ``centred``: distances do not change when all vectors are moved (not so for ip)."""
+    """The code of one index. ``centred``: moving all vectors changes no distance, so not for ip."""
 
     def __init__(self, dim: int, centred: bool, int8: bool) -> None:
         self.centred, self.int8 = centred, int8
