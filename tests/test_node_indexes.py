@@ -46,7 +46,7 @@ def docs(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def needs_hnswlib(request: pytest.FixtureRequest) -> None:
-    if "hnswlib" in request.node.callspec.params.values() if hasattr(request.node, "callspec") else False:
+    if request.node.name.endswith("[hnswlib]"):
         pytest.importorskip("hnswlib", reason="the extra hnswlib is not installed: it needs a C++ compiler")
 
 
@@ -64,7 +64,9 @@ def added(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     yield counts
 
 
-def library(docs: Path, tmp_path: Path, embedder: StaticEmbedder, *index: Any, **settings: Any) -> KnowledgeBase:
+def library(
+    docs: Path, tmp_path: Path, embedder: StaticEmbedder, *index: Any, **settings: Any
+) -> KnowledgeBase:
     kb = KnowledgeBase(docs, {"type": "file", "kwargs": {"dir": tmp_path / "library"}}, embedder)
     kb.register_index(*index, **settings)
     return kb
@@ -86,7 +88,7 @@ def test_a_kind_of_vector_index_finds_and_follows_the_library(
         (docs / "new.txt").write_text("Penguins live in the south.")
         kb.start()
         assert found(kb, kind, "where do penguins live?") == ["new.txt"]
-        assert {*found(kb, kind, "a log is replayed after a crash", 9)} == {"bread.md", "cache.txt", "new.txt"}
+        assert {*found(kb, kind, "a log is replayed", 9)} == {"bread.md", "cache.txt", "new.txt"}
     with library(docs, tmp_path, embedder, kind) as kb:
         kb.start()
         assert found(kb, kind, "where do penguins live?") == ["new.txt"]

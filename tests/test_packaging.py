@@ -35,6 +35,7 @@ SYSTEMS = [  # sys_platform, platform_system, os_name, platform_machine
 # Imported by a name that is not the package's own, or as a part of another package that is declared.
 PACKAGE_OF = {
     "IPython": "ipywidgets",
+    "PIL": "matplotlib",
     "docx": "python-docx",
     "faiss": "faiss-cpu",
     "grpc": "pymilvus",

@@ -34,7 +34,7 @@ KINDS = [
     Kind("sq8", lambda dim, metric: SQ8(dim, metric, rerank=20), {"rerank": 10_000}),
     Kind("pq", lambda dim, metric: PQ(dim, metric, m=1, nbits=3, rerank=20), {"rerank": 10_000}),
     Kind(
-        "ivfpq",
+        "ivf_pq",
         lambda dim, metric: IVFPQ(dim, metric, nlist=6, m=1, nbits=3, nprobe=3, rerank=20),
         {"nprobe": 1000, "rerank": 10_000},
     ),

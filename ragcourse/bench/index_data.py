@@ -74,8 +74,8 @@ def clustered(n: int, dim: int, queries: int = 1000, seed: int = 7) -> VectorSet
 
     Every vector is the centre of one of n / 100 clusters and a Gaussian of 1.25 times the centres' spread,
     both in a random subspace of 64 dimensions (or ``dim``), plus 1 % noise in all; the queries are drawn
-    alike. With that spread the clusters overlap so far that an index has to look about as far for a recall as
-    it does in the handbook; where they hardly overlap, any index finds everything in the first place it looks.
+    alike. With that spread the clusters overlap so far that an index has to look about as hard for a recall
+    as it does in the handbook; where they hardly overlap, it finds everything in the first place it looks.
     """
     random = np.random.default_rng(seed)
     inside = min(64, dim)

@@ -44,7 +44,7 @@ class KeyNodeIndex:
 
     def update(self, nodes: Sequence[Node]) -> None:
         """Take in nodes; one whose id is known already replaces it."""
-        with self._lock.exclusive():
+        with self._lock.exclusive:
             for node in nodes:
                 self._forget(node.id)
                 self._nodes[node.id] = node
@@ -53,7 +53,7 @@ class KeyNodeIndex:
 
     def remove(self, ids: Iterable[str]) -> None:
         """Forget nodes; unknown ids are ignored."""
-        with self._lock.exclusive():
+        with self._lock.exclusive:
             for node_id in ids:
                 self._forget(node_id)
 
@@ -61,7 +61,7 @@ class KeyNodeIndex:
         """The ``k`` nodes with most of the query's keys, those added first before others."""
         wanted = self._keys(query.removesuffix("*"))
         shared: Counter[str] = Counter()
-        with self._lock.shared():
+        with self._lock.shared:
             for place, key in enumerate(wanted, start=1):
                 if query.endswith("*") and place == len(wanted) and isinstance(self.keys, _Prefixed):
                     shared.update({node_id: None for _, node_id in self.keys.prefix(key)}.keys())

@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import Lock
 
 
 class SharedLock:
-    """A reader holds ``room`` for all readers; a writer who waits at the ``door`` lets no new reader pass."""
+    """``with lock.shared:`` for one of many readers, ``with lock.exclusive:`` for the one writer."""
 
     def __init__(self) -> None:
-        self._door, self._room, self._count = Lock(), Lock(), Lock()
-        self._readers = 0
+        door, room = Lock(), Lock()
+        self.shared, self.exclusive = _Shared(door, room), _Exclusive(door, room)
 
-    @contextmanager
-    def shared(self) -> Iterator[None]:
-        """For one of many readers."""
-        with self._door:
-            self._count.acquire()
-        self._readers += 1
-        if self._readers == 1:
-            self._room.acquire()
-        self._count.release()
+
+class _Exclusive:
+    """A writer who waits for the ``room`` stands in the ``door``, so that no new reader passes."""
+
+    def __init__(self, door: Lock, room: Lock) -> None:
+        self._door, self._room = door, room
+
+    def __enter__(self) -> None:
+        self._door.acquire()
         try:
-            yield
-        finally:
-            with self._count:
-                self._readers -= 1
-                if self._readers == 0:
-                    self._room.release()
+            self._room.acquire()
+        except BaseException:  # an interrupt while it waits
+            self._door.release()
+            raise
 
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """For the one writer."""
-        with self._door, self._room:
-            yield
+    def __exit__(self, *_: object) -> None:
+        self._room.release()
+        self._door.release()
+
+
+class _Shared:
+    """The first reader takes the ``room`` for all of them, the last one gives it back."""
+
+    def __init__(self, door: Lock, room: Lock) -> None:
+        self._door, self._room = door, room
+        self._counting, self._readers = Lock(), 0
+
+    def __enter__(self) -> None:
+        with self._door, self._counting:
+            if self._readers == 0:
+                self._room.acquire()
+            self._readers += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._counting:
+            self._readers -= 1
+            if self._readers == 0:
+                self._room.release()

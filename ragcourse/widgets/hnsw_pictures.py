@@ -192,8 +192,8 @@ def draw_curves(curves: Mapping[str, Curve], scan: float | None = None) -> Pictu
         axes.text(axes.get_xlim()[0], 1.08 / scan, " exact scan", color=GREY, fontsize=9, va="bottom")
     axes.set(yscale="log", xlabel="recall@10", ylabel="queries a second, one thread")
     axes.legend(frameon=False, fontsize=9, loc="lower left" if not scan else "center left")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    _plain_ticks(axes, ())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2f}"))
+    _plain_ticks(axes, (), [digit * 10**power for power in range(2, 7) for digit in (1, 2, 5)])
     return Picture(figure)
 
 

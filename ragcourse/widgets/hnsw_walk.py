@@ -1,9 +1,9 @@
 """Widget of lesson 06: one search in an HNSW graph of points on a plane, hop by hop.
 
 The graph is that of the library's index, on two dimensions so that it can be seen. The walk is Algorithm 5
-of Malkov and Yashunin (2018) once more, slowly: it notes after each hop what a picture needs. One hop takes
-the nearest node of the pool that has not been expanded, measures those of its neighbours that are new, and
-keeps the best ``ef`` of all (1 above layer 0).
+of Malkov and Yashunin (arXiv 1603.09320) once more, slowly: it notes after each hop what a picture needs.
+One hop takes the nearest node of the pool that has not been expanded, measures those of its neighbours that
+are new, and keeps the best ``ef`` of all (1 above layer 0).
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class HnswWalk(CourseWidget):
     script = Path(__file__).with_suffix(".js")
     links = choice("Links by", LINKS)
     ef = slider("ef", 1, 16, 5)
-    x = slider("Query x", 0.0, 1.0, 0.8, step=0.01)
-    y = slider("Query y", 0.0, 1.0, 0.34, step=0.01)
+    x = slider("Query x", 0.0, 1.0, 0.7, step=0.01)
+    y = slider("Query y", 0.0, 1.0, 0.2, step=0.01)
     graphs = fixed()
 
     def __init__(self, **params: Any) -> None:

@@ -19,6 +19,7 @@ function cellOf(result, view) {
 function draw(g, result, view) {
   const show = view.show;
   if (show.number !== result.number) show.adopt(result);
+  show.paper = paperOf(view.canvas);
   const cell = cellOf(result, view), left = Math.max(0, (view.width - cell * result.width) / 2);
   const t = ease(show.moved), now = result.frames[show.at];
   const before = result.frames[Math.max(0, show.at - 1)];
@@ -26,6 +27,11 @@ function draw(g, result, view) {
   blend(before.lines, now.lines, t, 4, 7).forEach(([item, alpha]) => line(g, view, item, alpha, place, cell));
   blend(before.boxes, now.boxes, t, 4, 9).forEach(([item, alpha]) => box(g, view, item, alpha, place, cell));
   g.globalAlpha = 1;
+}
+
+function paperOf(node) { // the colour of the page
+  const jupyter = getComputedStyle(node).getPropertyValue("--jp-layout-color0").trim();
+  return jupyter || getComputedStyle(document.body).backgroundColor;
 }
 
 const ease = (t) => (t < 0.5 ? 2 * t * t : 1 - 2 * (1 - t) ** 2);
@@ -53,9 +59,10 @@ function line(g, view, [, x, y, toX, toY, look, head], alpha, place, cell) {
   g.lineTo(x1, y1);
   g.stroke();
   if (!head || Math.hypot(x1 - x0, y1 - y0) < 4) return;
-  const angle = Math.atan2(y1 - y0, x1 - x0), size = Math.max(5, 0.17 * cell);
+  const angle = Math.atan2(y1 - y0, x1 - x0), size = Math.max(5.5, 0.2 * cell);
   g.beginPath();
-  for (const turn of [0, 2.65, -2.65]) g.lineTo(x1 + size * (turn ? 1.15 : 0) * Math.cos(angle + turn), y1 + size * (turn ? 1.15 : 0) * Math.sin(angle + turn));
+  g.moveTo(x1, y1);
+  for (const turn of [2.65, -2.65]) g.lineTo(x1 + size * Math.cos(angle + turn), y1 + size * Math.sin(angle + turn));
   g.fill();
 }
 
@@ -65,7 +72,7 @@ function box(g, view, [, x, y, width, height, text, look, bold, round], alpha, p
   g.roundRect(cx - w / 2, cy - h / 2, w, h, round ? Math.min(w, h) / 2 : 0.16 * cell);
   if (look !== "none") { // the page's own colour below, so that lines end at the box
     g.globalAlpha = alpha;
-    g.fillStyle = view.show.paper();
+    g.fillStyle = view.show.paper;
     g.fill();
   }
   g.globalAlpha = alpha;
@@ -98,14 +105,14 @@ function setup(view, body) {
 
   const show = view.show = {
     number: -1, at: 0, moved: 1,
-    paper: () => getComputedStyle(body).getPropertyValue("--jp-layout-color0").trim() || getComputedStyle(document.body).backgroundColor,
     adopt(result) { // more keys than before: play what is new; anything else: show the end
       const more = result.kind === show.kind && result.order === show.order && keys.length < result.keys.length
         && keys.every((key, i) => key === result.keys[i]);
       const from = more && show.length ? show.length - 1 : result.frames.length - 1;
       keys = result.keys;
       order.style.visibility = result.kind.startsWith("B") ? "" : "hidden"; // the others have none
-      Object.assign(show, { number: result.number, kind: result.kind, order: result.order, length: result.frames.length });
+      const { number, kind, frames } = result;
+      Object.assign(show, { number, kind, order: result.order, length: frames.length });
       pause();
       go(Math.min(from, result.frames.length - 1), 1);
       if (more) start();
@@ -171,13 +178,16 @@ function setup(view, body) {
 function ownKeys(view, caption) { // a line to type keys into, sent when Insert or Enter is pressed
   const examples = { numbers: view.model.get("numbers"), words: view.model.get("words") };
   const isTrie = () => view.result.kind === "trie", name = () => (isTrie() ? "words" : "numbers");
-  const input = lm.element("input", { type: "text", size: 14, placeholder: "42 or tree", ariaLabel: "keys of your own" });
-  input.style.cssText = "padding: 3px 8px; border: 1px solid var(--jp-border-color1, #bdbdbd); border-radius: 4px; background: var(--jp-layout-color1, transparent); color: inherit; font: inherit";
+  const input = lm.element("input", { type: "text", size: 14, placeholder: "42 or tree", ariaLabel: "your own keys" });
+  input.style.cssText = `padding: 3px 8px; border: 1px solid var(--jp-border-color1, #bdbdbd); border-radius: 4px;
+    background: var(--jp-layout-color1, transparent); color: inherit; font: inherit`;
   function insert() {
     const found = input.value.toLowerCase().match(isTrie() ? /\p{L}+/gu : /\d+/g) || [];
     const fits = found.filter((key) => (isTrie() ? key.length <= 10 : Number(key) <= 999));
-    const all = [...view.model.get(name()).split(/\s+/).filter(Boolean), ...fits.map((key) => (isTrie() ? key : String(Number(key))))];
-    if (!fits.length) caption.textContent = isTrie() ? "Type a word of up to 10 letters." : "Type a whole number from 0 to 999, or several.";
+    const there = view.model.get(name()).split(/\s+/).filter(Boolean);
+    const all = [...there, ...fits.map((key) => (isTrie() ? key : String(Number(key))))];
+    const wanted = isTrie() ? "a word of up to 10 letters" : "a whole number from 0 to 999";
+    if (!fits.length) caption.textContent = `Type ${wanted}, or several.`;
     else if (all.length > 32) caption.textContent = "32 keys fill the picture: empty it first.";
     else {
       input.value = "";

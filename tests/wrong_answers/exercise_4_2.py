@@ -154,7 +154,7 @@ WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "padded with zeros": (padded_with_zero, "always k ids and k distances"),
     "list by list": (list_by_list, "collect candidates from all lists, then sort"),
     "skips empty lists": (skips_empty_lists, "an empty list counts as one"),
-    "ties in any order": (any_order_of_ties, "sort by distance and then by id"),
+    "ties in any order": (any_order_of_ties, "sort by distance, then by id"),
     "not squared": (_with(lambda ids, found: (ids, np.sqrt(found))), "squared L2 distances"),
     "the farthest first": (_with(lambda ids, found: (ids[::-1], found[::-1])), "the nearest first"),
     "ids alone": (_with(lambda ids, found: ids), "return ids (k,) and squared distances (k,)"),

@@ -105,7 +105,7 @@ def empty(implementation: Any, rng: np.random.Generator) -> None:
     hollow = _random(rng, 20, 4, 2, k=3, nprobe=1)
     nearest = int(_squared(hollow["query"], hollow["centroids"]).argmin())
     hollow["lists"][nearest] = np.zeros(0, np.int64)
-    cause = "an empty list counts as one of the nprobe, and adds nothing; there may be fewer lists than nprobe"
+    cause = "an empty list counts as one of the nprobe, and adds nothing; there may be fewer lists"
     for_each([many, hollow, hollow | {"nprobe": 2}], lambda case: _search(implementation, case, cause))
 
 

@@ -1,4 +1,4 @@
-"""Exercise 6.1: Algorithm 2 of Malkov and Yashunin (2018), with a filter that the paper does not have.
+"""Exercise 6.1: Algorithm 2 of Malkov and Yashunin (arXiv 1603.09320), with a filter added.
 
 The learner's function sees the graph and a function that says how far a node is from the query. So the
 contract can draw graphs of any kind, and count each distance that was computed.

@@ -1,4 +1,4 @@
-"""Exercise 6.2: Algorithm 4 of Malkov and Yashunin (2018), the choice of neighbours by a heuristic."""
+"""Exercise 6.2: Algorithm 4 of Malkov and Yashunin (arXiv 1603.09320), neighbours chosen by a heuristic."""
 
 from __future__ import annotations
 

@@ -23,16 +23,17 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ragcourse.indexes.sharing import SharedLock
 from ragcourse.indexes.vectors.files import IndexFileError, read_index, write_index
 from ragcourse.indexes.vectors.ids import Ids
-from ragcourse.indexes.sharing import SharedLock
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Metric = Literal["l2", "ip", "cosine"]
 
-_LARGEST = np.finfo(np.float32).max / 8  # of a squared length: the distance of two such vectors is finite
+# Squared lengths: the distance of two vectors is finite up to the one, well computed from the other on.
+_LARGEST, _SMALLEST = np.finfo(np.float32).max / np.float32(8), np.float32(1e-20)
 
 
 class Found(NamedTuple):
@@ -89,7 +90,7 @@ class VectorIndex(ABC):
         a vector is all zeros: ``ValueError`` names the first.
         """
         rows = self._rows(vectors, "vectors")
-        with self._lock.exclusive():
+        with self._lock.exclusive:
             wanted = self._ids.new(len(rows), ids)
             if len(rows):
                 self._add(rows)
@@ -98,7 +99,7 @@ class VectorIndex(ABC):
 
     def remove(self, ids: ArrayLike) -> None:
         """Forget the vectors of these ids, or of one. ``KeyError`` for an unknown id, and none is removed."""
-        with self._lock.exclusive():
+        with self._lock.exclusive:
             gone = self._ids.slots(ids)
             if len(gone):
                 source, target = self._ids.remove(gone)
@@ -116,14 +117,19 @@ class VectorIndex(ABC):
             raise ValueError(f"k is {k!r}; ask for at least one neighbour")
         self._check_tuning(tuning)
         rows = self._rows(queries, "queries")
-        ids, scores = np.full((len(rows), k), -1, np.int64), np.full((len(rows), k), -np.inf, np.float32)
-        with self._lock.shared():
+        with self._lock.shared:
             mask = None if allowed is None else self._ids.mask(allowed)
             most = min(int(k), len(self) if mask is None else int(mask.sum()))
             if most and len(rows):
                 slots, distances = self._search(rows, most, mask, **tuning)
-                ids[:, :most] = np.where(slots < 0, -1, self._ids.of_slots[slots])
-                scores[:, :most] = 0 - distances  # 0 - 0 is 0; -0 would print as -0.0
+                ids = np.where(slots < 0, -1, self._ids.of_slots[slots])
+                scores = 0 - distances  # 0 - 0 is 0; -0 would print as -0.0
+            else:
+                ids, scores = np.empty((len(rows), 0), np.int64), np.empty((len(rows), 0), np.float32)
+        if ids.shape[1] < k:
+            missing = ((0, 0), (0, k - ids.shape[1]))
+            ids = np.pad(ids, missing, constant_values=-1)
+            scores = np.pad(scores, missing, constant_values=-np.inf)
         return Found(ids[0], scores[0]) if np.ndim(queries) == 1 else Found(ids, scores)
 
     def save(self, path: str | Path, note: object = None) -> None:
@@ -131,7 +137,7 @@ class VectorIndex(ABC):
 
         ``note`` is anything that JSON can hold; the loaded index has it in ``note``.
         """
-        with self._lock.shared():
+        with self._lock.shared:
             head = {"kind": self.kind, "settings": self._settings(), "note": note}
             write_index(Path(path), head, {"ids": self._ids.of_slots, **self._arrays()})
 
@@ -170,22 +176,18 @@ class VectorIndex(ABC):
             raise ValueError(
                 f"{what} have the shape {given.shape}; this index takes (n, {self.dim}) or ({self.dim},)"
             )
-        given = np.atleast_2d(given)
-        with np.errstate(over="ignore"):
-            rows = np.require(given, np.float32, ("C", "W"))
-            lengths = np.einsum("ij,ij->i", rows, rows)
-        if not np.all(lengths < _LARGEST):  # false for NaN, too
+        if given.ndim == 1:
+            given = given[None]
+        rows = given
+        if given.dtype != np.float32 or not (given.flags.c_contiguous and given.flags.writeable):
+            with np.errstate(over="ignore"):
+                rows = np.array(given, np.float32, order="C")
+        lengths = np.einsum("ij,ij->i", rows, rows)
+        if not (lengths < _LARGEST).all():  # false for NaN, too
             row = int(np.argmin(lengths < _LARGEST))
             fault = "too large for float32" if np.isfinite(given[row]).all() else "NaN or infinite"
             raise ValueError(f"row {row} of {what} has a number that is {fault}; leave that vector out")
-        if self.metric == "cosine":
-            largest = np.abs(rows).max(axis=1, keepdims=True)
-            if not largest.all():
-                row = int(np.argmin(largest))
-                raise ValueError(f"row {row} of {what} is all zeros: it has no direction, and no cosine")
-            rows = rows / largest  # so that tiny numbers do not vanish when squared
-            rows /= np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
-        return rows
+        return _of_unit_length(rows, lengths, what) if self.metric == "cosine" else rows
 
     def _check_tuning(self, tuning: Mapping[str, int]) -> None:
         for name, value in tuning.items():
@@ -241,6 +243,18 @@ class VectorIndex(ABC):
 
     def _memory(self) -> int:
         return sum(array.nbytes for array in self._arrays().values())
+
+
+def _of_unit_length(rows: Floats, lengths: Floats, what: str) -> Floats:
+    """``rows``, with their squared ``lengths`` (n,), each divided by its length."""
+    if (lengths < _SMALLEST).any():  # too small to be squared in float32, or zero
+        largest = np.abs(rows).max(axis=1, keepdims=True)
+        if not largest.all():
+            row = int(np.argmin(largest))
+            raise ValueError(f"row {row} of {what} is all zeros: it has no direction, and no cosine")
+        rows = rows / largest
+        lengths = np.einsum("ij,ij->i", rows, rows)
+    return (rows / np.sqrt(lengths)[:, None]).astype(np.float32, copy=False)
 
 
 def grown(array: NDArray[Any], rows: int) -> NDArray[Any]:

@@ -71,7 +71,7 @@ class CodedIndex(VectorIndex):
         rows = self._rows(sample, "sample")
         if not len(rows):
             raise ValueError("the sample is empty; give vectors like those that will be searched")
-        with self._lock.exclusive():
+        with self._lock.exclusive:
             if self.trained and len(self) and not self.rerank:
                 raise ValueError(f"{len(self)} vectors are codes already; train an index before adding to it")
             self._fit_and_encode(rows, self._kept[: len(self)])

@@ -85,15 +85,22 @@ def replace_worst(best: Floats, at: Ints, distance: float, row: int) -> None:
 
 
 @kernel
+def nearer(distances: Floats, worst: float) -> int:
+    """How many of a few distances are below ``worst``: one pass without a branch."""
+    count = 0
+    for j in range(distances.shape[0]):
+        count += distances[j] < worst
+    return count
+
+
+@kernel
 def keep(distances: Floats, first: int, best: Floats, at: Ints) -> None:
     """Keep those of ``distances`` (n,) that belong to the smallest; they are of rows ``first`` …"""
     n, step = distances.shape[0], 64
     for start in range(0, n, step):
-        width, worst, nearer = min(step, n - start), best[0], 0
-        for j in range(width):
-            nearer += distances[start + j] < worst
-        if nearer:
-            for j in range(start, start + width):
+        stop = min(start + step, n)
+        if nearer(distances[start:stop], best[0]):
+            for j in range(start, stop):
                 if distances[j] < best[0]:
                     replace_worst(best, at, distances[j], first + j)
 

@@ -1,75 +1,58 @@
 """HNSW: nearest neighbours by walking a graph that has motorways.
 
-Every vector is a node, linked to some near ones; in layer 0 live all, in each layer above a fraction 1/M
-of those below. A search walks greedily through the top layer, takes what it finds as the entry to the layer
-below, and in layer 0 keeps a pool of the ``ef`` best: it ends when all in the pool have been looked behind.
+Every vector is a node, linked to near ones: all in layer 0, and in each layer above the M-th part of those
+below. A search walks greedily through the top layer, enters the layer below where it ended, and in layer 0
+keeps a pool of the ``ef`` nearest until it has looked behind all of them. Yu. A. Malkov, D. A. Yashunin:
+Efficient and robust approximate nearest neighbor search using HNSW graphs, arXiv:1603.09320:
 
-Yu. A. Malkov, D. A. Yashunin: Efficient and robust approximate nearest neighbor search using
-Hierarchical Navigable Small World graphs, arXiv:1603.09320.
+Algorithm 1, INSERT: ``insert`` (lines 1–11, the node's own links), then ``connect`` (12–16, the links back).
+Algorithm 2, SEARCH-LAYER: ``search_layer``; one sorted pool stands for both heaps, C and W.
+Algorithm 4, SELECT-NEIGHBORS-HEURISTIC: ``select_neighbors_heuristic``, without its two options. (Algorithm 3,
+SELECT-NEIGHBORS-SIMPLE, would take the first m of the pool: clusters lose each other.)
+Algorithm 5, K-NN-SEARCH: ``knn_search``, for many queries in one call.
 
-====================================  =====================================================================
-paper                                 here
-====================================  =====================================================================
-Algorithm 1, INSERT                   ``insert`` (to line 11: its own links) and ``connect`` (the links back)
-Algorithm 2, SEARCH-LAYER             ``search_layer``: a sorted pool stands for both heaps, C and W
-Algorithm 3, SELECT-NEIGHBORS-SIMPLE  the first M of the pool; not used, it links clusters badly
-Algorithm 4, …-HEURISTIC              ``select_neighbors_heuristic``, without its two options
-Algorithm 5, K-NN-SEARCH              ``knn_search``, for many queries in one call
-====================================  =====================================================================
+Ours: the walk measures by ``walk_codes``, then the best ``rerank`` are measured exactly. Nodes come in small
+batches that do not see each other, so that threads can insert them; the graph is the same for any number.
+Some links of layer 0, in both directions, are a tree over all nodes and are never dropped: every node stays
+reachable, whatever comes, goes or is equal. A removed node's neighbours choose anew from what lay behind it.
 
-Three things are ours. The walk measures by ``walk_codes``, and the best ``rerank`` are measured exactly.
-Nodes come in small batches that do not see each other, so that threads can insert them; the graph does not
-depend on how many. And some links of layer 0, in both directions, are a tree over
-all nodes: they are never dropped, so every node stays reachable, whatever comes, goes, or is equal.
+``vectors``, ``rows``    (room, dim)           as given, and as the walk reads them: codes, or vectors again
+``scale``, ``frame``     (room, 2), (2, dim)   what turns rows into distances: see ``walk_codes``
+``links``                (room, 2M)            in layer 0: packed to the left, then -1
+``upper``, ``upper_at``  (rows, M), (room,)    in layer l ≥ 1 those of node i are upper[upper_at[i] + l - 1]
+``level``, ``parent``    (room,)               highest layer, P(level ≥ l) = M⁻ˡ; the parent in the tree
 
-``rows, scale, frame``  (room, dim), (room, 2), (2, dim)  what distances are made of: see ``walk_codes``
-``links``               (room, 2M)   layer 0, packed to the left, then -1
-``upper, upper_at``     (rows, M), (room,)   layer l ≥ 1 of node i is row ``upper_at[i] + l - 1``
-``level, parent``       (room,)   a node's highest layer, P(level ≥ l) = M⁻ˡ; its parent in the tree, or -1
-
-Searching costs O(M·ef·dim) a layer and grows like log n; adding the same with ``ef_construction``; removing
-O(n·M) for each call, since all links are read: remove many at once. Memory: 5·dim + 8M + 20 bytes a node.
-
-Where it loses: few vectors, or queries in large batches (a scan is exact); k in the thousands; filters
-(at many allowed ids the pool is widened, at few they are scanned); memory. Under "ip" nothing is a metric:
-long vectors draw all links to themselves (Morozov, Babenko 2018), so short ones are rarely found: these
-are seldom among the nearest, but recall at a given ef is lower. Prefer cosine where lengths mean nothing.
+Search: O(ef·M·dim), and a little for each of O(log n) layers; adding: the same with ``ef_construction``;
+removing: O(n·M) a call, so remove many at once. Memory: 5·dim + 8·M + 20 bytes a vector, and upper links.
+Where it loses: few vectors, or thousands of queries at once (a scan is exact); k in the thousands; memory;
+filters (many allowed: a wider pool; few: a scan of those). "ip" is no metric: long vectors draw the links to
+themselves (Morozov, Babenko 2018) and recall at a given ef is lower; take cosine where lengths mean nothing.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ragcourse.compiled import kernel
+from ragcourse.indexes.vectors import layers
 from ragcourse.indexes.vectors.base import Floats, Ints, Mask, Metric, VectorIndex, stored
 from ragcourse.indexes.vectors.distance import measure, squared_norms
 from ragcourse.indexes.vectors.flat import exact
-from ragcourse.indexes.vectors.layers import (
-    Graph, Links, check_graph, empty_graph, graph_arrays, graph_from, renumbered, with_nodes,
-)  # fmt: skip
+from ragcourse.indexes.vectors.layers import Graph, Links
 from ragcourse.indexes.vectors.prefetch import prefetch
 from ragcourse.indexes.vectors.walk_codes import WalkCodes
 
-EVERY = np.empty(0, np.bool_)  # a filter that lets all pass
-
-
-class Scratch(NamedTuple):
-    """The memory of one walk: the pool, the new neighbours of a node, and which nodes carry the stamp."""
-
-    ids: Links  # (ef,)
-    distances: Floats  # (ef,)
-    fresh: Links  # (2M,)
-    seen: NDArray[np.uint8]  # (room,)
-    stamp: NDArray[np.int64]  # (1,)
+Node = int | np.integer[Any]
+Scratch = tuple[Links, Floats, Links, NDArray[np.uint8], Ints]
 
 
 @kernel(fastmath={"reassoc", "contract"})
-def distance(rows: NDArray[Any], scale: Floats, probe: Floats, node: int) -> np.float32:
+def distance(rows: NDArray[Any], scale: Floats, probe: Floats, node: Node) -> np.float32:
     """Half the squared L2, or minus the inner product, but for a part that is the probe's own."""
     dot = np.float32(0)
     for j in range(len(probe)):
@@ -78,14 +61,14 @@ def distance(rows: NDArray[Any], scale: Floats, probe: Floats, node: int) -> np.
 
 
 @kernel
-def probe_of(rows: NDArray[Any], scale: Floats, frame: Floats, node: int, probe: Floats) -> None:
+def probe_of(rows: NDArray[Any], scale: Floats, frame: Floats, node: Node, probe: Floats) -> None:
     """Make a node the probe."""
     for j in range(len(probe)):
         probe[j] = scale[node, 0] * frame[0, j] * rows[node, j] - frame[1, j]
 
 
 @kernel
-def links_of(graph: Graph, layer: int, node: int) -> Links:
+def links_of(graph: Graph, layer: Node, node: Node) -> Links:
     """The node's row of links in this layer."""
     row: Links = graph.links[node] if layer == 0 else graph.upper[graph.upper_at[node] + layer - 1]
     return row
@@ -110,21 +93,14 @@ def push(ids: Links, distances: Floats, size: int, limit: int, id: int, d: np.fl
 
 @kernel
 def scratch_for(graph: Graph, ef: int) -> Scratch:
-    """Memory for walks with pools of ``ef``."""
-    seen, ids, distances = np.zeros(len(graph.level), np.uint8), np.empty(ef, np.int32), np.empty(ef, np.float32)
-    return Scratch(ids, distances, np.empty(graph.links.shape[1], np.int32), seen, np.zeros(1, np.int64))
-
-
-@kernel
-def enter(graph: Graph, scratch: Scratch, probe: Floats, entry: int) -> int:
-    """A pool with one node in it, where a walk begins."""
-    scratch.ids[0], scratch.distances[0] = entry, distance(graph.rows, graph.scale, probe, entry)
-    return int(np.int64(1))
+    """Memory for walks: pool of ids and of distances (ef,), new neighbours (2M,), seen (room,), its stamp."""
+    ids, fresh = np.empty(ef, np.int32), np.empty(graph.links.shape[1], np.int32)
+    return ids, np.empty(ef, np.float32), fresh, np.zeros(len(graph.level), np.uint8), np.zeros(1, np.int64)
 
 
 @kernel
 def search_layer(graph: Graph, scratch: Scratch, probe: Floats, size: int, ef: int, layer: int) -> int:
-    """Algorithm 2, SEARCH-LAYER: from ``size`` entry points in the pool to the ``ef`` nearest; how many."""
+    """Algorithm 2: from ``size`` entry points in the pool to the ``ef`` nearest; how many there are now."""
     ids, distances, fresh, seen, stamp = scratch
     rows, scale, line = graph.rows, graph.scale, 64 // graph.rows.itemsize
     links = graph.links if layer == 0 else graph.upper
@@ -167,45 +143,35 @@ def search_layer(graph: Graph, scratch: Scratch, probe: Floats, size: int, ef: i
 
 
 @kernel
-def select_neighbors_heuristic(graph: Graph, layer: int, q: int, candidates: Links, m: int) -> None:
-    """Algorithm 4: of candidates, nearest first, link q to e if e is nearer to q than to any chosen before."""
+def select_neighbors_heuristic(graph: Graph, layer: Node, q: Node, candidates: Links, m: int) -> None:
+    """Algorithm 4: nearest first, link q to each candidate that is nearer to q than to any chosen before."""
     row, parent, chosen, twins = links_of(graph, layer, q), graph.parent, 0, False
-    rows, scale, probe = graph.rows, graph.scale, np.empty(graph.rows.shape[1], np.float32)
-    for stage in range(3):  # links of the tree, always; the rule; last, equals that the rule cannot tell apart
-        for e in candidates:
+    rows, scale, frame, count = graph.rows, graph.scale, graph.frame, len(candidates)
+    nearest, distances = np.empty(count, np.int32), np.empty(count, np.float32)
+    probe = np.empty(rows.shape[1], np.float32)
+    probe_of(rows, scale, frame, q, probe)
+    for i in range(count):
+        push(nearest, distances, i, count, candidates[i], distance(rows, scale, probe, candidates[i]))
+    for stage in range(3):  # the links of the tree; what the rule keeps; equals, which it cannot tell apart
+        for e in nearest:
             tree = layer == 0 and (parent[e] == q or parent[q] == e)
             if chosen == m or tree != (stage == 0) or (stage == 2 and not twins):
                 continue
-            good = True
-            if stage > 0:
-                probe_of(rows, scale, graph.frame, e, probe)
-                to_q = distance(rows, scale, probe, q)
-                for r in row[:chosen]:
-                    to_r = distance(rows, scale, probe, r)
-                    twins |= to_r == to_q
-                    if r == e or to_r < to_q or (to_r == to_q and stage == 1):
-                        good = False
-                        break
-            if good:
+            probe_of(rows, scale, frame, e, probe)
+            to_q = distance(rows, scale, probe, q)
+            for r in row[: chosen if stage > 0 else 0]:
+                to_r = distance(rows, scale, probe, r)
+                twins |= to_r == to_q
+                if r == e or to_r < to_q or (to_r == to_q and stage == 1):
+                    break
+            else:
                 row[chosen] = e
                 chosen += 1
     row[chosen:] = -1
 
 
 @kernel
-def relink(graph: Graph, layer: int, node: int, candidates: Links) -> None:
-    """Choose all links of a node anew."""
-    count = len(candidates)
-    ids, distances = np.empty(count, np.int32), np.empty(count, np.float32)
-    probe = np.empty(graph.rows.shape[1], np.float32)
-    probe_of(graph.rows, graph.scale, graph.frame, node, probe)
-    for i in range(count):
-        push(ids, distances, i, count, candidates[i], distance(graph.rows, graph.scale, probe, candidates[i]))
-    select_neighbors_heuristic(graph, layer, node, ids, len(links_of(graph, layer, node)))
-
-
-@kernel
-def link(graph: Graph, layer: int, node: int, new: int) -> None:
+def link(graph: Graph, layer: Node, node: Node, new: Node) -> None:
     """Algorithm 1, lines 12–16: link ``node`` to ``new``; a node with too many links chooses anew."""
     row = links_of(graph, layer, node)
     more = np.full(len(row) + 1, new, np.int32)
@@ -214,76 +180,70 @@ def link(graph: Graph, layer: int, node: int, new: int) -> None:
             row[i] = new
             return
         more[i] = row[i]
-    relink(graph, layer, node, more)
+    select_neighbors_heuristic(graph, layer, node, more, len(row))
 
 
 @kernel
-def adopt(graph: Graph, child: int, node: int) -> None:
+def adopt(graph: Graph, child: Node, node: Node) -> None:
     """Hang ``child`` into the tree: below ``node``, or where that has M children, below one of them."""
     children, last = graph.upper.shape[1], node
     while children == graph.upper.shape[1]:
         node, children = last, 0
         for e in graph.links[node]:
             if e >= 0 and graph.parent[e] == node:
-                children, last = children + 1, int(e)
+                children, last = children + 1, np.int64(e)
     graph.parent[child] = node
-    for a, b in ((node, child), (child, node)):
-        link(graph, int(np.int64(0)), a, b)
+    link(graph, np.int64(0), node, child)
+    link(graph, np.int64(0), child, node)
 
 
 @kernel
 def insert(graph: Graph, entry: int, ef: int, nodes: Ints) -> None:
     """Algorithm 1, INSERT, lines 1–11, for new nodes: choose their links, change no other node."""
-    probe, top, scratch = np.empty(graph.rows.shape[1], np.float32), graph.level[entry], scratch_for(graph, ef)
+    probe, scratch = np.empty(graph.rows.shape[1], np.float32), scratch_for(graph, ef)
+    (ids, distances), m, top = scratch[:2], graph.upper.shape[1], graph.level[entry]
     for q in nodes:
         probe_of(graph.rows, graph.scale, graph.frame, q, probe)
-        size = enter(graph, scratch, probe, entry)
+        ids[0], distances[0], size = entry, distance(graph.rows, graph.scale, probe, entry), min(1, ef)
         for layer in range(top, -1, -1):
             size = search_layer(graph, scratch, probe, size, ef if layer <= graph.level[q] else 1, layer)
             if layer <= graph.level[q]:
-                select_neighbors_heuristic(graph, layer, q, scratch.ids[:size], graph.upper.shape[1])
+                select_neighbors_heuristic(graph, layer, q, ids[:size], m)
 
 
 @kernel
 def connect(graph: Graph, nodes: Ints) -> None:
     """Algorithm 1, lines 12–16, for new nodes: link back to them, and give them a parent."""
     for q in nodes:
-        adopt(graph, q, int(graph.links[q, 0]))
+        adopt(graph, q, np.int64(graph.links[q, 0]))
         for layer in range(graph.level[q] + 1):
             for e in links_of(graph, layer, q):
                 if e >= 0:
-                    link(graph, layer, int(e), q)
+                    link(graph, layer, np.int64(e), q)
 
 
 @kernel
 def knn_search(graph: Graph, entry: int, probes: Floats, ef: int, allowed: Mask, found: Ints) -> None:
-    """Algorithm 5, K-NN-SEARCH, for each probe; nodes that are not allowed carry the walk, and leave after it."""
+    """Algorithm 5, K-NN-SEARCH, for each probe; nodes that are not allowed leave after the walk."""
     scratch = scratch_for(graph, ef)
+    ids, distances = scratch[:2]
     for i in range(len(probes)):
-        size, count = enter(graph, scratch, probes[i], entry), 0
+        ids[0], distances[0] = entry, distance(graph.rows, graph.scale, probes[i], entry)
+        size, count = min(1, ef), 0
         for layer in range(graph.level[entry], -1, -1):
             size = search_layer(graph, scratch, probes[i], size, ef if layer == 0 else 1, layer)
         for j in range(size):
-            if count < found.shape[1] and (len(allowed) == 0 or allowed[scratch.ids[j]]):
-                found[i, count] = scratch.ids[j]
+            if count < found.shape[1] and (len(allowed) == 0 or allowed[ids[j]]):
+                found[i, count] = ids[j]
                 count += 1
 
 
 @kernel
-def forget(graph: Graph, dead: Mask) -> None:
-    """Take the dead nodes out of the tree, then out of the links: a link goes on to what lay behind them."""
-    parent, width, root = graph.parent, graph.links.shape[1], -1
-    orphan = np.zeros(len(dead), np.bool_)
-    for node in range(len(dead)):
-        while parent[node] >= 0 and dead[parent[node]]:
-            parent[node], orphan[node] = parent[parent[node]], True
-        if parent[node] < 0 and not dead[node] and root < 0:
-            root = node
-    ancestor = parent[: len(dead)].copy()
-    parent[: len(dead)][dead | orphan] = -1
-    for node in range(len(dead)):
-        if not dead[node] and node != root and parent[node] < 0:
-            adopt(graph, node, int(ancestor[node]) if ancestor[node] >= 0 else root)
+def forget(graph: Graph, dead: Mask, orphans: Ints, ancestors: Ints) -> None:
+    """Give orphans of the tree a parent, and those who had links to the dead what lay behind these."""
+    for i in range(len(orphans)):
+        adopt(graph, orphans[i], ancestors[i])
+    width = graph.links.shape[1]
     found, seen, now = np.empty(width + width * width, np.int32), np.zeros(len(dead), np.int64), 0
     for node in range(len(dead)):
         for layer in range(0 if dead[node] else graph.level[node] + 1):
@@ -297,13 +257,14 @@ def forget(graph: Graph, dead: Mask) -> None:
                             seen[f], found[count] = now, f
                             count += 1
             if broken:
-                relink(graph, layer, node, found[:count])
+                m = width if layer == 0 else width // 2
+                select_neighbors_heuristic(graph, layer, node, found[:count], m)
 
 
 class HNSW(VectorIndex):
-    """``M`` links a node and layer, 2M in layer 0 (2 … 512; 12–48 are useful); ``ef_construction`` and ``ef``:
-    the pool while building and while searching, more is better and slower; ``seed`` of the levels; ``codes``
-    of the walk, "int8" (where they are fine enough) or "float32"; ``workers``: threads that insert.
+    """``M``: links a node and layer, twice as many in layer 0; 12–48 are useful. ``ef_construction``, ``ef``:
+    the pool while building and searching; more is better and slower. ``seed``: of levels and order. ``codes``
+    of the walk: "int8", where that is fine enough, or "float32". ``workers``: threads that insert.
     """
 
     kind = "hnsw"
@@ -318,49 +279,43 @@ class HNSW(VectorIndex):
                                    ("seed", seed, 0), ("workers", workers, 1)):  # fmt: skip
             if not isinstance(value, (int, np.integer)) or not least <= value <= 2**31:
                 raise ValueError(f"{name} is {value!r}; give a whole number, {least} or more")
-        if codes not in ("int8", "float32"):
-            raise ValueError(f"codes is {codes!r}; known are int8, float32")
         self.M, self.ef_construction, self.ef, self.seed = int(M), int(ef_construction), int(ef), int(seed)
         self.codes, self.workers = codes, int(workers)
         self._random, self._drawn = np.random.default_rng(seed), 0
-        self._graph, self._entry = empty_graph(self.dim, self.M), -1
-        self._code = WalkCodes(self.dim, metric != "ip", codes == "int8")
+        self._graph, self._entry = layers.empty_graph(self.dim, self.M), -1
+        self._code = WalkCodes(self.dim, metric != "ip", codes)
 
     def _add(self, rows: Floats) -> None:
         old, new, room = len(self), len(self) + len(rows), len(self._graph.level)
-        chance = self._random.random((len(rows), 2))
-        level = (-np.log(1 - chance[:, 0]) / np.log(self.M)).astype(np.int8)
-        graph, self._drawn = with_nodes(self._graph, old, rows, level), self._drawn + len(rows)
-        if grew := len(graph.level) > room:
-            self._code.fit(graph.vectors[:new], self.codes == "int8")
-        self._graph = self._code.write(graph, 0 if grew else old, new)
+        chance = self._random.random(len(rows))
+        level = (-np.log(1 - chance) / np.log(self.M)).astype(np.int8)
+        graph, self._drawn = layers.with_nodes(self._graph, old, rows, level), self._drawn + len(rows)
+        self._graph = self._code.write(graph, old, new, fit=len(graph.level) > room)
         try:
-            self._insert(old + np.argsort(chance[:, 1]))
+            self._insert(old + np.argsort(-chance))
         except BaseException:  # an interrupt, say: the new nodes leave the graph again
             self._remove(np.arange(old, new), nothing := np.empty(0, np.int64), nothing)
             raise
 
     def _insert(self, nodes: Ints) -> None:
-        """In random order, in batches of 1/64 of the old or of the new nodes: few neighbours are missed."""
-        graph, level, ef, at = self._graph, self._graph.level[nodes], self.ef_construction, 0
+        """In random order, the highest level first; in batches of 1/64 of the graph, or of the new nodes."""
+        graph, ef, at = self._graph, self.ef_construction, 0
         if self._entry < 0:
             self._entry, at = int(nodes[0]), 1
         with ThreadPoolExecutor(self.workers) as pool:
             while at < len(nodes):
-                stop = min(len(nodes), at + 1 + min(len(self) + at, len(nodes)) // 64)
-                higher = np.flatnonzero(level[at:stop] > graph.level[self._entry])[:1]
-                stop = at + 1 + int(higher[0]) if len(higher) else stop  # it opens a layer: it comes last
-                parts = np.array_split(nodes[at:stop], self.workers if stop - at >= 8 * self.workers else 1)
+                size = 1 + (min(len(self) + at, len(nodes)) // 64 if at else 0)  # the first may open a layer
+                batch = nodes[at : at + size]
+                parts = np.array_split(batch, self.workers if len(batch) >= 8 * self.workers else 1)
                 list((pool.map if len(parts) > 1 else map)(partial(insert, graph, self._entry, ef), parts))
-                connect(graph, nodes[at:stop])
-                self._entry, at = int(nodes[stop - 1]) if len(higher) else self._entry, stop
+                connect(graph, batch)
+                self._entry = max(self._entry, int(batch[0]), key=graph.level.__getitem__)
+                at += len(batch)
 
     def _remove(self, gone: Ints, source: Ints, target: Ints) -> None:
         left, count = len(self), len(self) + len(gone)
-        dead = np.zeros(count, np.bool_)
-        dead[gone] = True
-        forget(self._graph, dead)
-        self._graph = renumbered(self._graph, count, left, source, target)
+        forget(self._graph, *layers.orphans(self._graph, count, gone))
+        self._graph = layers.renumbered(self._graph, count, left, source, target)
         self._entry = int(self._graph.level[:left].argmax()) if left else -1
 
     def _search(self, queries: Floats, k: int, mask: Mask | None, **tuning: int) -> tuple[Ints, Floats]:
@@ -368,7 +323,7 @@ class HNSW(VectorIndex):
         count = n if mask is None else int(np.count_nonzero(mask))
         found = np.full((len(queries), min(max(tuning.get("rerank") or 2 * k, k), count)), -1, np.int64)
         if mask is None or count * count > ef * self.M * n:  # else a scan of what is allowed is cheaper
-            probes, allowed = self._code.probes(queries), EVERY if mask is None else mask
+            probes, allowed = self._code.probes(queries), np.empty(0, np.bool_) if mask is None else mask
             knn_search(graph, self._entry, probes, min(n, ef * n // count), allowed, found)
         best = np.empty(found.shape, np.float32)
         measure(queries, graph.vectors, l2, found, best)
@@ -386,24 +341,18 @@ class HNSW(VectorIndex):
         return {name: getattr(self, name) for name in names}
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        code = {"mean": self._code.mean, "spread": self._code.spread}
-        state = np.array([self._entry, self._drawn, self._code.int8])
-        return {**graph_arrays(self._graph, len(self)), **code, "state": state}
+        state = np.array([self._entry, self._drawn])
+        return {**layers.graph_arrays(self._graph, len(self)), **self._code.arrays(), "state": state}
 
     def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        self._entry, self._drawn, int8 = stored(arrays, "state", np.int64, 3).tolist()
-        self._random.bit_generator.advance(2 * self._drawn)  # type: ignore[attr-defined]
-        self._code.int8 = bool(int8)
-        self._code.mean = stored(arrays, "mean", np.float32, self.dim)
-        self._code.spread = stored(arrays, "spread", np.float32, self.dim)
-        self._graph = self._code.write(graph_from(arrays, len(self), self.dim, self.M), 0, len(self))
-        try:
-            self._check()
-        except (AssertionError, IndexError) as error:
-            raise ValueError(f"its graph is broken: {error}") from error
+        self._entry, self._drawn = stored(arrays, "state", np.int64, 2).tolist()
+        self._random.bit_generator.advance(self._drawn)  # type: ignore[attr-defined]
+        self._code.restore(arrays)
+        graph = layers.graph_from(arrays, len(self), self._entry, self.dim, self.M)
+        self._graph = self._code.write(graph, 0, len(self), fit=False)
 
     def _memory(self) -> int:
         return sum(array.nbytes for array in {id(array): array for array in self._graph}.values())
 
     def _check(self) -> None:
-        check_graph(self._graph, len(self), self._entry)
+        layers.check_graph(self._graph, len(self), self._entry)

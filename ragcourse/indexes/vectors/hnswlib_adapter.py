@@ -23,7 +23,7 @@ from ragcourse.remedies import install_command
 
 
 class HnswlibIndex(VectorIndex):
-    """``M``, ``ef_construction``, ``ef`` and ``seed`` as in ``HNSW``; ``workers``: threads, here not repeatable.
+    """``M``, ``ef_construction``, ``ef``, ``seed`` as in ``HNSW``; ``workers``: threads, here not repeatable.
 
     ``ImportError`` without hnswlib, with the command that installs it.
     """
@@ -67,7 +67,8 @@ class HnswlibIndex(VectorIndex):
         if len(self) + len(rows) > room:
             self._index.resize_index(max(2 * room, len(self) + len(rows)))
         self._index.add_items(rows, new, num_threads=self.workers, replace_deleted=True)
-        self._labels, self._slots = grown(self._labels, len(self) + len(rows)), grown(self._slots, new[-1] + 1)
+        self._labels = grown(self._labels, len(self) + len(rows))
+        self._slots = grown(self._slots, self._next + len(rows))
         self._labels[len(self) : len(self) + len(rows)] = new
         self._slots[new] = np.arange(len(self), len(self) + len(rows))
         self._next += len(rows)

@@ -88,7 +88,7 @@ class IVF(VectorIndex):
         rows = self._rows(sample, "sample")
         if not len(rows):
             raise ValueError("the sample is empty; give vectors like those that will be searched")
-        with self._lock.exclusive():
+        with self._lock.exclusive:
             self._train(rows)
 
     def _train(self, sample: Floats) -> None:

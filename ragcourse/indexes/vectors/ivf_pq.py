@@ -74,7 +74,7 @@ class IVFPQ(CodedIndex):
     (nlist, dim) and ``quantizer``, trained elsewhere.
     """
 
-    kind = "ivfpq"
+    kind = "ivf_pq"
     tuning: ClassVar[tuple[str, ...]] = ("nprobe", "rerank")
 
     def __init__(

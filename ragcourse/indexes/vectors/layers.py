@@ -52,8 +52,25 @@ def with_nodes(graph: Graph, count: int, vectors: Floats, level: NDArray[np.int8
     return graph._replace(upper=np.concatenate([graph.upper, more])) if rows else graph
 
 
+def orphans(graph: Graph, count: int, gone: Ints) -> tuple[NDArray[np.bool_], Ints, Ints]:
+    """Take nodes out of the tree: which of ``count`` are dead (count,), the survivors that lost their parent
+    (m,), and their nearest living ancestors (m,). Has the root died, the first of them becomes the root.
+    """
+    parent, dead = graph.parent[:count], np.zeros(count, np.bool_)
+    dead[gone] = True
+    ancestor = parent.astype(np.int64)
+    while len(lost := np.flatnonzero((ancestor >= 0) & dead[ancestor])):
+        ancestor[lost] = ancestor[ancestor[lost]]
+    alone = np.flatnonzero(~dead & (ancestor != parent))
+    parent[dead] = parent[alone] = -1
+    if len(tops := alone[ancestor[alone] < 0]):
+        ancestor[tops] = tops[0]
+        alone = alone[alone != tops[0]]
+    return dead, alone, ancestor[alone]
+
+
 def renumbered(graph: Graph, count: int, left: int, source: Ints, target: Ints) -> Graph:
-    """``source[i]`` of ``count`` nodes becomes ``target[i]``; ``left`` remain, and no link leads elsewhere."""
+    """Of ``count`` nodes ``left`` remain: ``source[i]`` is ``target[i]`` from now on, in all links, too."""
     for array in (*(getattr(graph, name) for name in _PER_NODE), graph.rows):
         array[target] = array[source]
     level = graph.level[:left].astype(np.int64)
@@ -73,9 +90,9 @@ def graph_arrays(graph: Graph, count: int) -> dict[str, NDArray[Any]]:
     return {"upper": graph.upper, **{name: getattr(graph, name)[:count] for name in names}}
 
 
-def graph_from(arrays: dict[str, NDArray[Any]], count: int, dim: int, M: int) -> Graph:
-    """Take back ``graph_arrays``; ``ValueError`` where a shape does not fit."""
-    return empty_graph(dim, M)._replace(
+def graph_from(arrays: dict[str, NDArray[Any]], count: int, entry: int, dim: int, M: int) -> Graph:
+    """Take back ``graph_arrays``; ``ValueError`` where something does not fit."""
+    graph = empty_graph(dim, M)._replace(
         vectors=stored(arrays, "vectors", np.float32, count, dim),
         scale=np.empty((count, 2), np.float32),
         links=stored(arrays, "links", np.int32, count, 2 * M),
@@ -84,6 +101,11 @@ def graph_from(arrays: dict[str, NDArray[Any]], count: int, dim: int, M: int) ->
         level=stored(arrays, "level", np.int8, count),
         parent=stored(arrays, "parent", np.int32, count),
     )
+    try:
+        check_graph(graph, count, entry)
+    except (AssertionError, IndexError) as error:
+        raise ValueError(f"its graph is broken: {error}") from error
+    return graph
 
 
 def check_graph(graph: Graph, count: int, entry: int) -> None:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ragcourse.indexes.vectors.base import Floats
+from ragcourse.indexes.vectors.base import Floats, stored
 from ragcourse.indexes.vectors.layers import Graph
 
 CLOSE = 8
@@ -38,20 +38,22 @@ CLOSE = 8
 class WalkCodes:
     """The code of one index. ``centred``: moving all vectors changes no distance, so not for ip."""
 
-    def __init__(self, dim: int, centred: bool, int8: bool) -> None:
-        self.centred, self.int8 = centred, int8
+    def __init__(self, dim: int, centred: bool, codes: str) -> None:
+        if codes not in ("int8", "float32"):
+            raise ValueError(f"codes is {codes!r}; known are int8, float32")
+        self.centred, self.wanted, self.int8 = centred, codes, codes == "int8"
         self.mean, self.spread = np.zeros(dim, np.float32), np.ones(dim, np.float32)
 
     def probes(self, queries: Floats) -> Floats:
         """The probes (n, dim) of queries (n, dim)."""
         return (queries - self.mean) * self.spread
 
-    def fit(self, vectors: Floats, int8: bool) -> None:
+    def fit(self, vectors: Floats) -> None:
         """Fit mean and spread to vectors (n, dim), n ≥ 1; turn to float32 where bytes would be too coarse."""
-        self.int8, self.spread = int8, np.ones_like(self.spread)
+        self.int8, self.spread = self.wanted == "int8", np.ones_like(self.spread)
         if self.centred:
             self.mean = vectors.mean(axis=0)
-        if int8:
+        if self.int8:
             spread = vectors.std(axis=0)
             if spread.any():
                 self.spread = np.maximum(spread, spread.max() / 16)
@@ -70,11 +72,24 @@ class WalkCodes:
         tenth = np.partition(squares, min(10, len(vectors)) - 1, axis=1)[:, min(10, len(vectors)) - 1]
         return bool((np.sqrt(tenth) < CLOSE * error).mean() > 0.25)
 
-    def write(self, graph: Graph, first: int, last: int) -> Graph:
-        """The graph with rows and scale for its nodes ``first`` … ``last - 1``, or for all after ``fit``."""
-        if first == 0:
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What must be in the file."""
+        return {"mean": self.mean, "spread": self.spread, "int8": np.array([self.int8])}
+
+    def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Take back ``arrays``; ``ValueError`` where a shape does not fit."""
+        self.mean = stored(arrays, "mean", np.float32, len(self.mean))
+        self.spread = stored(arrays, "spread", np.float32, len(self.spread))
+        self.int8 = bool(stored(arrays, "int8", np.bool_, 1)[0])
+
+    def write(self, graph: Graph, first: int, last: int, fit: bool) -> Graph:
+        """The graph with rows and scale of its nodes ``first`` … ``last - 1``; after a new fit, of all."""
+        if fit:
+            self.fit(graph.vectors[:last])
+        if fit or first == 0:
             rows = np.empty_like(graph.vectors, np.int8) if self.int8 else graph.vectors
-            graph = graph._replace(rows=rows, frame=np.stack([self.spread**2, self.mean * (not self.int8)]))
+            frame = np.stack([self.spread**2, self.mean * (not self.int8)])
+            graph, first = graph._replace(rows=rows, frame=frame), 0
         for at in range(first, last, 4096):
             part = slice(at, min(at + 4096, last))
             graph.rows[part], graph.scale[part] = self.encode(graph.vectors[part])
