@@ -22,12 +22,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Note(event.Listener):
-    """Says "compiling" when the compiler is first at work in this process; a cached kernel is silent."""
+    """Says so when a kernel of the library is first compiled in this process; a cached one is silent."""
 
     said = False
 
     def on_start(self, event: event.Event) -> None:
-        if not self.said:
+        ours = event.data["dispatcher"].py_func.__module__.startswith(__package__)
+        if ours and not self.said:
             self.said = True
             print("compiling the kernels once (a few seconds); later runs load them", file=sys.stderr)
 

@@ -327,8 +327,8 @@ class HNSW(VectorIndex):
             knn_search(graph, self._entry, probes, min(n, ef * n // count), allowed, found)
         best = np.empty(found.shape, np.float32)
         measure(queries, graph.vectors, l2, found, best)
-        order = np.argsort(best, axis=1, kind="stable")[:, :k]
-        slots, distances = np.take_along_axis(found, order, 1), np.take_along_axis(best, order, 1)
+        order = np.arange(len(queries))[:, None], best.argsort(axis=1, kind="stable")[:, :k]
+        slots, distances = found[order], best[order]
         if mask is not None and len(short := np.flatnonzero(slots[:, -1] < 0)):
             few = np.flatnonzero(mask)
             rows = graph.vectors[few]
