@@ -21,35 +21,36 @@ from ragcourse.bench.index_memory import (
 )
 from ragcourse.indexes.keys import StaticTrie
 
+Build = Callable[[Sequence[int]], Any]
 Scan = Callable[[Any, int, int], object]
 
-_RANGE = 1000  # entries in a range
+_RANGE = 1000  # entries, or a quarter of all
 _RANGES = 200
 _LOOK_UPS = 20_000
 
 
+PEERS: dict[str, Build] = {"SortedDict": sorted_dict, "BTrees.OOBTree": oobtree}
+
+
 def keys(board: Board) -> None:
     """Trees over random whole numbers, tries over English words."""
-    _trees(board, board.sizes.keys)
+    _trees(board, {"B+ tree": bplus_tree}, board.sizes.keys)
+    _trees(board, {"B-tree": btree, "skip list": skip_list}, board.sizes.keys // 10)
+    _tree_memory(board, board.sizes.keys)
     _tries(board)
 
 
-def _trees(board: Board, count: int) -> None:
-    builders: dict[str, Callable[[Sequence[int]], Any]] = {
-        "B+ tree": bplus_tree,
-        "B-tree": btree,
-        "skip list": skip_list,
-        "SortedDict": sorted_dict,
-        "BTrees.OOBTree": oobtree,
-    }
+def _trees(board: Board, ours: dict[str, Build], count: int) -> None:
+    builders = ours | PEERS
     drawn = random_keys(count)
     board.progress(f"keys: {count:,} insertions each")
     inserted = board.race({name: partial(build, drawn) for name, build in builders.items()}, 1e6 / count)
     trees = {name: build(drawn) for name, build in builders.items()}
 
     ordered = sorted(drawn)
-    step = max(1, (count - _RANGE) // _RANGES)
-    bounds = [(ordered[i], ordered[i + _RANGE]) for i in range(0, count - _RANGE, step)][:_RANGES]
+    width = min(_RANGE, count // 4)
+    step = max(1, (count - width) // _RANGES)
+    bounds = [(ordered[i], ordered[i + width]) for i in range(0, count - width, step)][:_RANGES]
     board.progress("keys: ranges and look-ups")
     scans: dict[str, Scan] = dict.fromkeys(builders, _our_range)
     scans |= {"SortedDict": _sorted_dict_range, "BTrees.OOBTree": _oobtree_range}
@@ -61,21 +62,23 @@ def _trees(board: Board, count: int) -> None:
     found = board.race(
         {name: partial(_get_each, tree, some) for name, tree in trees.items()}, 1e6 / len(some)
     )
-    peers = ("SortedDict", "BTrees.OOBTree")
-    for mine in ("B+ tree", "B-tree", "skip list"):
-        for peer in peers:
+    for mine in ours:
+        for peer in PEERS:
             asked = mine == "B+ tree" and peer == "SortedDict"
             for what, samples, unit, must in (
                 (f"insert, {count:,} random keys", inserted, "µs/key", 1.1),
-                (f"range of {_RANGE:,}", ranged, "µs/range", 10.0),
-                ("look-up", found, "µs/key", None),
+                (f"range of {width:,} of {count:,}", ranged, "µs/range", 10.0),
+                (f"look-up in {count:,}", found, "µs/key", None),
             ):
                 bar = Bar(f"B+ tree, {what}", must) if asked and must else None
                 board.row(what, Side(mine, samples[mine]), Side(peer, samples[peer]), unit, bar)
+
+
+def _tree_memory(board: Board, count: int) -> None:
     board.progress("keys: memory of the trees")
-    size = Side("B+ tree", [built_bytes("bplus_tree", count) / 1e6])
-    their_size = Side("SortedDict", [built_bytes("sorted_dict", count) / 1e6])
-    board.row(f"memory of {count:,} entries", size, their_size, "MB", Bar("B+ tree, memory", 1 / 0.35))
+    ours = Side("B+ tree", [built_bytes("bplus_tree", count) / 1e6])
+    theirs = Side("SortedDict", [built_bytes("sorted_dict", count) / 1e6])
+    board.row(f"memory of {count:,} entries", ours, theirs, "MB", Bar("B+ tree, memory", 1 / 0.35))
 
 
 def _scan_each(scan: Scan, tree: Any, bounds: list[tuple[int, int]]) -> None:

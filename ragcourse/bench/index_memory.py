@@ -101,8 +101,6 @@ def object_trie(words: Iterable[str]) -> Any:
 BUILDERS: dict[str, tuple[Callable[[int], list[Any]], Build]] = {
     "sorted_dict": (random_keys, sorted_dict),
     "bplus_tree": (random_keys, bplus_tree),
-    "btree": (random_keys, btree),
-    "skip_list": (random_keys, skip_list),
     "object_trie": (english, object_trie),
 }
 

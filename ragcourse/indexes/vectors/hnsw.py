@@ -7,8 +7,8 @@ Efficient and robust approximate nearest neighbor search using HNSW graphs, arXi
 
 Algorithm 1, INSERT: ``insert`` (lines 1–11, the node's own links), then ``connect`` (12–16, the links back).
 Algorithm 2, SEARCH-LAYER: ``search_layer``; one sorted pool stands for both heaps, C and W.
-Algorithm 4, SELECT-NEIGHBORS-HEURISTIC: ``select_neighbors_heuristic``, without its two options. (Algorithm 3,
-SELECT-NEIGHBORS-SIMPLE, would take the first m of the pool: clusters lose each other.)
+Algorithm 3, SELECT-NEIGHBORS-SIMPLE, the first M of the pool, is not used: clusters would lose each other.
+Algorithm 4, SELECT-NEIGHBORS-HEURISTIC: ``select_neighbors_heuristic``, without its two options.
 Algorithm 5, K-NN-SEARCH: ``knn_search``, for many queries in one call.
 
 Ours: the walk measures by ``walk_codes``, then the best ``rerank`` are measured exactly. Nodes come in small
@@ -24,15 +24,13 @@ reachable, whatever comes, goes or is equal. A removed node's neighbours choose 
 
 Search: O(ef·M·dim), and a little for each of O(log n) layers; adding: the same with ``ef_construction``;
 removing: O(n·M) a call, so remove many at once. Memory: 5·dim + 8·M + 20 bytes a vector, and upper links.
-Where it loses: few vectors, or thousands of queries at once (a scan is exact); k in the thousands; memory;
-filters (many allowed: a wider pool; few: a scan of those). "ip" is no metric: long vectors draw the links to
-themselves (Morozov, Babenko 2018) and recall at a given ef is lower; take cosine where lengths mean nothing.
+Where it loses: few vectors (a scan is exact), k in the thousands, memory, filters (many allowed: a wider pool;
+few: a scan). "ip" is no metric: long vectors draw all links (Morozov, Babenko 2018), recall at an ef is lower.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -155,7 +153,9 @@ def select_neighbors_heuristic(graph: Graph, layer: Node, q: Node, candidates: L
     for stage in range(3):  # the links of the tree; what the rule keeps; equals, which it cannot tell apart
         for e in nearest:
             tree = layer == 0 and (parent[e] == q or parent[q] == e)
-            if chosen == m or tree != (stage == 0) or (stage == 2 and not twins):
+            if chosen == m or (stage == 2 and not twins):
+                break
+            if tree != (stage == 0):
                 continue
             probe_of(rows, scale, frame, e, probe)
             to_q = distance(rows, scale, probe, q)
@@ -165,8 +165,7 @@ def select_neighbors_heuristic(graph: Graph, layer: Node, q: Node, candidates: L
                 if r == e or to_r < to_q or (to_r == to_q and stage == 1):
                     break
             else:
-                row[chosen] = e
-                chosen += 1
+                row[chosen], chosen = e, chosen + 1
     row[chosen:] = -1
 
 
@@ -234,8 +233,7 @@ def knn_search(graph: Graph, entry: int, probes: Floats, ef: int, allowed: Mask,
             size = search_layer(graph, scratch, probes[i], size, ef if layer == 0 else 1, layer)
         for j in range(size):
             if count < found.shape[1] and (len(allowed) == 0 or allowed[ids[j]]):
-                found[i, count] = ids[j]
-                count += 1
+                found[i, count], count = ids[j], count + 1
 
 
 @kernel
@@ -254,11 +252,9 @@ def forget(graph: Graph, dead: Mask, orphans: Ints, ancestors: Ints) -> None:
                     broken |= dead[e]
                     for f in links_of(graph, layer, e) if dead[e] else np.full(1, e, np.int32):
                         if f >= 0 and not dead[f] and seen[f] != now:
-                            seen[f], found[count] = now, f
-                            count += 1
+                            seen[f], found[count], count = now, f, count + 1
             if broken:
-                m = width if layer == 0 else width // 2
-                select_neighbors_heuristic(graph, layer, node, found[:count], m)
+                select_neighbors_heuristic(graph, layer, node, found[:count], width if layer == 0 else width // 2)
 
 
 class HNSW(VectorIndex):
@@ -307,7 +303,7 @@ class HNSW(VectorIndex):
                 size = 1 + (min(len(self) + at, len(nodes)) // 64 if at else 0)  # the first may open a layer
                 batch = nodes[at : at + size]
                 parts = np.array_split(batch, self.workers if len(batch) >= 8 * self.workers else 1)
-                list((pool.map if len(parts) > 1 else map)(partial(insert, graph, self._entry, ef), parts))
+                list((pool.map if len(parts) > 1 else map)(lambda part: insert(graph, self._entry, ef, part), parts))
                 connect(graph, batch)
                 self._entry = max(self._entry, int(batch[0]), key=graph.level.__getitem__)
                 at += len(batch)
@@ -337,8 +333,8 @@ class HNSW(VectorIndex):
         return slots, distances
 
     def _settings(self) -> dict[str, Any]:
-        names = ("dim", "metric", "M", "ef_construction", "ef", "seed", "codes", "workers")
-        return {name: getattr(self, name) for name in names}
+        names = "dim metric M ef_construction ef seed codes workers"
+        return {name: getattr(self, name) for name in names.split()}
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         state = np.array([self._entry, self._drawn])
