@@ -19,7 +19,7 @@ from ragcourse.bench.report import Better, Report, Row
 from ragcourse.timing import measure
 
 MOST = 4
-_ENOUGH = 1.0  # seconds for all samples of all candidates, where `rounds` of them take less
+_ENOUGH = 1.0  # seconds: as long as all samples of all candidates take less, there may be more
 
 
 class Bar(NamedTuple):
@@ -45,7 +45,7 @@ class Sizes:
     sets: tuple[tuple[int, int], ...] = ((100_000, 128), (50_000, 384))  # vectors × dimensions
     handbook: bool = True
     queries: int = 1000
-    build: int = 20_000  # vectors in a build that is repeated
+    build: int = 10_000  # vectors in a build that is repeated
     efforts: tuple[int, ...] = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # ef
     growth: tuple[int, ...] = (10_000, 30_000, 100_000)
     keys: int = 200_000
@@ -93,13 +93,14 @@ class Board:
     ) -> dict[str, list[float]]:
         """Seconds of each call, times ``per``; the candidates take turns, each once unmeasured before.
 
-        At least ``rounds`` samples of each, and of quick ones up to `MOST` times as many.
+        ``rounds`` samples of each, and up to `MOST` times as many of what takes no time.
         """
-        timings = measure(candidates, repeats=MOST * self.rounds, warmup=0, max_seconds=_ENOUGH)
+        timings = measure(candidates, repeats=self.rounds, warmup=0, max_seconds=math.inf)
         samples = {name: list(timings[name].samples) for name in candidates}
-        missing = self.rounds - min(map(len, samples.values()))
-        if missing > 0:
-            timings = measure(candidates, repeats=missing, warmup=0, max_seconds=math.inf)
+        one_round = sum(timings[name].median * timings[name].calls_per_sample for name in candidates)
+        more = min((MOST - 1) * self.rounds, int(_ENOUGH / one_round) - self.rounds)
+        if more > 0:
+            timings = measure(candidates, repeats=more, warmup=0, max_seconds=math.inf)
             for name, taken in samples.items():
                 taken += timings[name].samples
         return {name: [seconds * per for seconds in taken] for name, taken in samples.items()}

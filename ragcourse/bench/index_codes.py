@@ -23,6 +23,7 @@ PART = 8
 """Dimensions that a byte stands for."""
 
 RERANK = 50
+_SAMPLE = 20_000  # vectors to train on
 FASTSCAN = (
     "faiss's FastScan keeps the table of distances in the processor's registers and looks up 32 codes in one "
     "instruction. Neither NumPy nor Numba can be told to do so: it stands beside ours, out of reach."
@@ -32,11 +33,11 @@ FASTSCAN = (
 def pq(board: Board) -> None:
     """PQ and IVF-PQ, without and with re-ranking."""
     for data in board.sets:
-        m, nlist = data.dim // PART, lists_for(len(data.vectors))
+        m, nlist, sample = data.dim // PART, lists_for(len(data.vectors)), data.vectors[:_SAMPLE]
         board.progress(f"{data.name}: training PQ of {m} bytes")
         index, fast = faiss.IndexPQ(data.dim, m, 8), faiss.IndexPQFastScan(data.dim, 2 * m, 4)
-        index.train(data.vectors)
-        fast.train(data.vectors)
+        for trained in (index, fast):
+            trained.train(sample)
         ours = PQ(data.dim, quantizer=ProductQuantizer.from_codebooks(codebooks(index.pq)))
         _race(board, data, f"PQ, {m} bytes", ours, index, fast)
 
@@ -45,7 +46,7 @@ def pq(board: Board) -> None:
         index = faiss.IndexIVFPQ(faiss.IndexFlatL2(data.dim), data.dim, nlist, m, 8)
         fast = faiss.IndexIVFPQFastScan(faiss.IndexFlatL2(data.dim), data.dim, nlist, 2 * m, 4)
         for trained in (index, fast):
-            trained.train(data.vectors)
+            trained.train(sample)
             trained.nprobe = nprobe
         same: dict[str, Any] = {
             "nprobe": nprobe,

@@ -15,6 +15,7 @@ from ragcourse.bench.index_board import QUICK, Board, Sizes, bars_table
 from ragcourse.bench.index_peers import missing_peers, require_peers
 from ragcourse.bench.process import Progress
 from ragcourse.bench.report import Report, our_versions, write_atomically
+from ragcourse.paths import RESULTS
 
 PARTS = ("flat", "kmeans", "ivf", "pq", "hnsw", "growth", "keys")
 _OF_FILE = PARTS[:-1]
@@ -31,8 +32,9 @@ def indexes(
 ) -> None:
     """Fill the report: all of `PARTS`, or ``only`` one; on the course's vectors, or on those in ``file``.
 
-    A full run writes pictures and the table of bars beside the results. Raises ``ValueError`` for an unknown
-    part or a file without usable vectors, ``RuntimeError`` where faiss or another peer is not installed.
+    Unless it is ``quick``, a run writes the table of bars beside its results, and pictures if all parts ran.
+    Raises ``ValueError`` for an unknown part or a file without usable vectors, ``RuntimeError`` for a peer
+    that is not installed.
     """
     if only is not None and only not in PARTS:
         raise ValueError(f"--only {only}: there is no such part; have {', '.join(PARTS)}")
@@ -51,13 +53,15 @@ def indexes(
     for part in [only] if only else PARTS if file is None else _OF_FILE:
         _part(part)(board)
     describe(board)
-    if not quick:
+    if quick:
+        return
+    written = [write_atomically(RESULTS / f"{report.name}.md", bars_table(report.details))]
+    if only is None:
         from ragcourse.bench.index_plots import draw
-        from ragcourse.paths import RESULTS
 
-        for path in draw(report.details, RESULTS, report.name):
-            progress(f"written: {path}")
-        progress(f"written: {write_atomically(RESULTS / f'{report.name}.md', bars_table(report.details))}")
+        written += draw(report.details, RESULTS, report.name)
+    for path in written:
+        progress(f"written: {path}")
 
 
 def describe(board: Board) -> None:

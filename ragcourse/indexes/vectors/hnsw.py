@@ -24,8 +24,8 @@ reachable, whatever comes, goes or is equal. A removed node's neighbours choose 
 
 Search: O(ef·M·dim), and a little for each of O(log n) layers; adding: the same with ``ef_construction``;
 removing: O(n·M) a call, so remove many at once. Memory: 5·dim + 8·M + 20 bytes a vector, and upper links.
-Where it loses: few vectors (a scan is exact), k in the thousands, memory, filters (many allowed: a wider pool;
-few: a scan). "ip" is no metric: long vectors draw all links (Morozov, Babenko 2018), recall at an ef is lower.
+Where it loses: few vectors (a scan is exact), large k, memory, filters (many allowed: a wider pool; few: a
+scan). "ip" is no metric: long vectors draw all links (Morozov, Babenko 2018), recall at one ef is lower.
 """
 
 from __future__ import annotations
@@ -144,12 +144,11 @@ def search_layer(graph: Graph, scratch: Scratch, probe: Floats, size: int, ef: i
 def select_neighbors_heuristic(graph: Graph, layer: Node, q: Node, candidates: Links, m: int) -> None:
     """Algorithm 4: nearest first, link q to each candidate that is nearer to q than to any chosen before."""
     row, parent, chosen, twins = links_of(graph, layer, q), graph.parent, 0, False
-    rows, scale, frame, count = graph.rows, graph.scale, graph.frame, len(candidates)
-    nearest, distances = np.empty(count, np.int32), np.empty(count, np.float32)
-    probe = np.empty(rows.shape[1], np.float32)
+    rows, scale, frame, probe = graph.rows, graph.scale, graph.frame, np.empty_like(graph.frame[0])
+    nearest, distances = np.empty(len(candidates), np.int32), np.empty(len(candidates), np.float32)
     probe_of(rows, scale, frame, q, probe)
-    for i in range(count):
-        push(nearest, distances, i, count, candidates[i], distance(rows, scale, probe, candidates[i]))
+    for i, e in enumerate(candidates):
+        push(nearest, distances, i, len(nearest), e, distance(rows, scale, probe, e))
     for stage in range(3):  # the links of the tree; what the rule keeps; equals, which it cannot tell apart
         for e in nearest:
             tree = layer == 0 and (parent[e] == q or parent[q] == e)
@@ -226,11 +225,11 @@ def knn_search(graph: Graph, entry: int, probes: Floats, ef: int, allowed: Mask,
     """Algorithm 5, K-NN-SEARCH, for each probe; nodes that are not allowed leave after the walk."""
     scratch = scratch_for(graph, ef)
     ids, distances = scratch[:2]
-    for i in range(len(probes)):
-        ids[0], distances[0] = entry, distance(graph.rows, graph.scale, probes[i], entry)
-        size, count = min(1, ef), 0
+    for i, probe in enumerate(probes):
+        ids[0], size, count = entry, min(1, ef), 0
+        distances[0] = distance(graph.rows, graph.scale, probe, entry)
         for layer in range(graph.level[entry], -1, -1):
-            size = search_layer(graph, scratch, probes[i], size, ef if layer == 0 else 1, layer)
+            size = search_layer(graph, scratch, probe, size, ef if layer == 0 else 1, layer)
         for j in range(size):
             if count < found.shape[1] and (len(allowed) == 0 or allowed[ids[j]]):
                 found[i, count], count = ids[j], count + 1
@@ -241,8 +240,8 @@ def forget(graph: Graph, dead: Mask, orphans: Ints, ancestors: Ints) -> None:
     """Give orphans of the tree a parent, and those who had links to the dead what lay behind these."""
     for i in range(len(orphans)):
         adopt(graph, orphans[i], ancestors[i])
-    width = graph.links.shape[1]
-    found, seen, now = np.empty(width + width * width, np.int32), np.zeros(len(dead), np.int64), 0
+    seen, now, M = np.zeros(len(dead), np.int64), 0, graph.upper.shape[1]
+    found = np.empty(2 * M + 4 * M * M, np.int32)
     for node in range(len(dead)):
         for layer in range(0 if dead[node] else graph.level[node] + 1):
             count, broken, now = 0, False, now + 1
@@ -254,13 +253,12 @@ def forget(graph: Graph, dead: Mask, orphans: Ints, ancestors: Ints) -> None:
                         if f >= 0 and not dead[f] and seen[f] != now:
                             seen[f], found[count], count = now, f, count + 1
             if broken:
-                select_neighbors_heuristic(graph, layer, node, found[:count], width if layer == 0 else width // 2)
+                select_neighbors_heuristic(graph, layer, node, found[:count], 2 * M if layer == 0 else M)
 
 
 class HNSW(VectorIndex):
-    """``M``: links a node and layer, twice as many in layer 0; 12–48 are useful. ``ef_construction``, ``ef``:
-    the pool while building and searching; more is better and slower. ``seed``: of levels and order. ``codes``
-    of the walk: "int8", where that is fine enough, or "float32". ``workers``: threads that insert.
+    """``M``: links a node and layer, 2M in layer 0; ``ef_construction``, ``ef``: pools to build, to search;
+    ``codes`` of the walk: "int8", where that is fine enough, or "float32"; ``workers``: threads that insert.
     """
 
     kind = "hnsw"
@@ -276,10 +274,9 @@ class HNSW(VectorIndex):
             if not isinstance(value, (int, np.integer)) or not least <= value <= 2**31:
                 raise ValueError(f"{name} is {value!r}; give a whole number, {least} or more")
         self.M, self.ef_construction, self.ef, self.seed = int(M), int(ef_construction), int(ef), int(seed)
-        self.codes, self.workers = codes, int(workers)
-        self._random, self._drawn = np.random.default_rng(seed), 0
-        self._graph, self._entry = layers.empty_graph(self.dim, self.M), -1
-        self._code = WalkCodes(self.dim, metric != "ip", codes)
+        self.codes, self.workers, self._code = codes, int(workers), WalkCodes(self.dim, metric != "ip", codes)
+        self._random, self._drawn, self._entry = np.random.default_rng(seed), 0, -1
+        self._graph = layers.empty_graph(self.dim, self.M)
 
     def _add(self, rows: Floats) -> None:
         old, new, room = len(self), len(self) + len(rows), len(self._graph.level)
@@ -303,7 +300,7 @@ class HNSW(VectorIndex):
                 size = 1 + (min(len(self) + at, len(nodes)) // 64 if at else 0)  # the first may open a layer
                 batch = nodes[at : at + size]
                 parts = np.array_split(batch, self.workers if len(batch) >= 8 * self.workers else 1)
-                list((pool.map if len(parts) > 1 else map)(lambda part: insert(graph, self._entry, ef, part), parts))
+                list((pool.map if parts[1:] else map)(lambda p: insert(graph, self._entry, ef, p), parts))
                 connect(graph, batch)
                 self._entry = max(self._entry, int(batch[0]), key=graph.level.__getitem__)
                 at += len(batch)
@@ -321,8 +318,7 @@ class HNSW(VectorIndex):
         if mask is None or count * count > ef * self.M * n:  # else a scan of what is allowed is cheaper
             probes, allowed = self._code.probes(queries), np.empty(0, np.bool_) if mask is None else mask
             knn_search(graph, self._entry, probes, min(n, ef * n // count), allowed, found)
-        best = np.empty(found.shape, np.float32)
-        measure(queries, graph.vectors, l2, found, best)
+        measure(queries, graph.vectors, l2, found, best := np.empty(found.shape, np.float32))
         order = np.arange(len(queries))[:, None], best.argsort(axis=1, kind="stable")[:, :k]
         slots, distances = found[order], best[order]
         if mask is not None and len(short := np.flatnonzero(slots[:, -1] < 0)):
@@ -333,8 +329,8 @@ class HNSW(VectorIndex):
         return slots, distances
 
     def _settings(self) -> dict[str, Any]:
-        names = "dim metric M ef_construction ef seed codes workers"
-        return {name: getattr(self, name) for name in names.split()}
+        names = ("dim", "metric", "M", "ef_construction", "ef", "seed", "codes", "workers")
+        return {name: getattr(self, name) for name in names}
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         state = np.array([self._entry, self._drawn])
