@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from glob import escape
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -23,7 +24,7 @@ from ragcourse.indexes.keys.base import KeyIndex
 from ragcourse.indexes.kinds import index_of_nodes, structure
 from ragcourse.indexes.vector_nodes import VectorNodeIndex
 from ragcourse.indexes.vectors.base import VectorIndex
-from ragcourse.library import Library, acquire
+from ragcourse.library import Library, LibraryError, acquire
 from ragcourse.stores import Store, Vectors, erase_store, make_store, parse_conf
 from ragcourse.stores.as_index import StoreIndex
 from ragcourse.timing import span
@@ -45,6 +46,8 @@ class RegisteredIndexes:
         return iter(self._make)
 
     def __getitem__(self, name: str) -> Made:
+        if name not in self._live:
+            raise LibraryError(f"the index {name!r} is not filled yet: wait until start() has returned")
         return self._live[name][1]
 
     def group(self, name: str) -> str | None:
@@ -85,7 +88,10 @@ class RegisteredIndexes:
         self.register(name, partial(_store_index, name, conf, self._embedder), (), None, {})
 
     def fill(self, library: Library, first_group: str, made_from: Mapping[str, str]) -> None:
-        """Make those that are not there yet, with all nodes of their groups; save those that changed."""
+        """Make those that are not there yet, with all nodes of their groups; save those that changed.
+
+        ``LibraryError`` if one cannot be saved; what it is made from is safe.
+        """
         for name, make in self._make.items():
             if name not in self._live:
                 group = self._groups[name] or first_group
@@ -102,12 +108,18 @@ class RegisteredIndexes:
             file = self._file(name)
             if isinstance(index, VectorNodeIndex) and index.changed and file:
                 with span(f"save index {name}"):
-                    index.save(file, {"group": group, **made_from})
+                    try:
+                        index.save(file, {"group": group, **made_from})
+                    except OSError as error:
+                        raise LibraryError(
+                            f"the index {name!r} could not be saved: {error}. The library itself is whole; "
+                            "mend the cause (a full disk?) and start again"
+                        ) from error
 
     def forget(self) -> None:
         """Delete the files, so that the next ``fill`` builds every index anew."""
         if self._home is not None:
-            for file in self._home.parent.glob(f"{self._home.name}.*.index"):
+            for file in self._home.parent.glob(f"{escape(self._home.name)}.*.index"):
                 file.unlink()
 
     def apply(self, fresh: Sequence[Node], vectors: Vectors, superseded: Mapping[str, str]) -> None:

@@ -329,3 +329,27 @@ def test_add_all_gives_the_collector_back() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_a_small_load_factor_is_kept_from_the_first_key_on() -> None:
+    table: HashTable[int, int] = HashTable(load_factor=0.05)
+    for key in range(20):
+        table.add(key, key)
+        table.check()
+
+
+@pytest.mark.parametrize("make", [BTree, BPlusTree, SkipList])
+def test_a_first_key_without_an_order_is_refused_as_any_later_one(make: Any) -> None:
+    index = make()
+    with pytest.raises(TypeError, match="the key None .NoneType. cannot be ordered"):
+        index.add(None, 1)
+    assert len(index) == 0
+    index.add(3, 1)
+    index.check()
+
+
+@pytest.mark.parametrize("size", [5.5, 5.0, True])
+def test_a_node_holds_a_whole_number_of_keys(size: Any) -> None:
+    for make in (BTree, BPlusTree):
+        with pytest.raises(ValueError, match=f"is {size}"):
+            make(size)

@@ -15,7 +15,7 @@ from ragcourse.grading.contracts import contract_of
 from ragcourse.grading.result import Result
 from ragcourse.indexes.vectors.hnsw import HNSW
 from ragcourse.widgets.base import pack
-from ragcourse.widgets.hnsw_pictures import choose, seconds_at
+from ragcourse.widgets.hnsw_pictures import choose, draw_reach, seconds_at
 from ragcourse.widgets.hnsw_walk import LINKS, HnswWalk, example_graphs, layers_of, towns
 from tests.wrong_answers import exercise_6_1, exercise_6_2
 
@@ -170,3 +170,12 @@ def test_the_choice_shown_is_algorithm_4() -> None:
             candidates, lambda a, b: float(np.linalg.norm(points[a] - points[b])), 8, keep_pruned=False
         )
         assert len(kept) + len(dropped) == 40 or len(kept) == 8
+
+
+def test_a_picture_is_a_small_png() -> None:
+    plane = example_graphs()[LINKS[0]]
+    picture = draw_reach(
+        {"one": (plane.points, plane.layers[0], range(100)), "two": (plane.points, {0: []}, [])}
+    )
+    assert repr(picture).startswith("<Picture, 7.4 by")
+    assert picture._repr_png_().startswith(b"\x89PNG") and len(picture._repr_png_()) < 60_000

@@ -19,6 +19,7 @@ from ragcourse.indexes.vectors.base import VectorIndex
 from ragcourse.indexes.vectors.flat import Flat
 from ragcourse.indexes.vectors.hnsw import HNSW
 from ragcourse.knowledge_base import KnowledgeBase
+from ragcourse.library import LibraryError
 from ragcourse.recall import Retriever
 
 KEYS = [kind for kind, place in KINDS.items() if place.startswith("keys")]
@@ -209,3 +210,63 @@ def test_alone_an_index_keeps_the_nodes_and_embeds_them_itself(embedder: StaticE
     assert {hit.node.id for hit in index.query("a crash", 9)} == {"n0", "n2"}
     index.update([])
     index.vectors.check()
+
+
+def test_of_a_node_given_twice_the_last_counts_and_a_failed_add_leaves_no_trace(
+    embedder: StaticEmbedder, tmp_path: Path
+) -> None:
+    index = index_of_nodes(Flat, embedder)
+    assert isinstance(index, VectorNodeIndex)
+    index.update([Node("a", "bread", "d", "g"), Node("b", "penguins", "d", "g"), Node("a", "a crash", "d", "g")])
+    assert [hit.node.text for hit in index.query("a crash", 9)] == ["a crash", "penguins"]
+    with pytest.raises(ValueError, match="all zeros"):
+        index.add([Node("c", "nothing", "d", "g")], np.zeros((1, embedder.dim), np.float32))
+    index.save(tmp_path / "index", {})
+    again = index_of_nodes(Flat, embedder)
+    assert isinstance(again, VectorNodeIndex) and again.load(tmp_path / "index", {})
+    assert again.node_ids == {"a", "b"}
+    again.remove([*again.node_ids])
+    index.vectors.save(tmp_path / "of vectors alone")
+    assert not again.load(tmp_path / "of vectors alone", {})
+
+
+def test_an_index_asked_while_the_first_start_runs_says_to_wait(
+    docs: Path, tmp_path: Path, embedder: StaticEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = []
+    with library(docs, tmp_path, embedder, "flat") as kb:
+        add = VectorIndex.add
+
+        def adding(self: VectorIndex, *given: Any) -> Any:
+            with pytest.raises(LibraryError, match="not filled yet") as error:
+                kb.index("flat")
+            said.append(error)
+            return add(self, *given)
+
+        monkeypatch.setattr(VectorIndex, "add", adding)
+        kb.start()
+        assert said and kb.index("flat")
+
+
+def test_a_crash_between_the_library_and_its_index_is_made_up_for(
+    docs: Path, tmp_path: Path, embedder: StaticEmbedder, monkeypatch: pytest.MonkeyPatch, added: list[int]
+) -> None:
+    with library(docs, tmp_path, embedder, "flat") as kb:
+        kb.start()
+    (docs / "log.txt").unlink()
+    (docs / "new.txt").write_text("Penguins live in the south.")
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    kb = library(docs, tmp_path, embedder, "flat")
+    with monkeypatch.context() as patch:
+        patch.setattr(VectorIndex, "save", full)
+        with pytest.raises(LibraryError, match="index 'flat' could not be saved.*No space left.*is whole"):
+            kb.start()
+    with library(docs, tmp_path, embedder, "flat") as kb:
+        kb.start()
+        index = kb.index("flat")
+        assert isinstance(index, VectorNodeIndex) and index.node_ids == kb.store().ids()
+        assert found(kb, "flat", "where do penguins live?") == ["new.txt"]
+    assert added == [3, 1, 1]

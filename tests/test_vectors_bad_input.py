@@ -9,9 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ragcourse.indexes.vectors import ivf, pq, scalar
 from ragcourse.indexes.vectors.base import VectorIndex
+from ragcourse.indexes.vectors.distance import scan
 from ragcourse.indexes.vectors.files import IndexFileError, read_index, write_index
-from tests.vectors_kit import KINDS, Kind, all_scores, assert_exact, vectors
+from ragcourse.indexes.vectors.flat import Flat
+from ragcourse.indexes.vectors.ids import Ids
+from ragcourse.indexes.vectors.ivf_pq import IVFPQ
+from tests.vectors_kit import KINDS, Kind, all_scores, assert_exact, shared, vectors
 
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 DIM = 4
@@ -300,3 +305,125 @@ def test_threads_search_while_one_adds_and_removes(kind: Kind) -> None:
         reader.join()
     assert not failures, failures[0]
     index.check()
+
+
+@every_kind
+def test_asking_by_id_beside_an_adding_thread_leaves_the_table_right(kind: Kind) -> None:
+    """The table id → slot is built when it is first asked: the vectors added meanwhile must be in it."""
+    index = filled(kind)
+    building, go_on = threading.Event(), threading.Event()
+
+    class Slow(Ids):
+        @property
+        def of_slots(self) -> Any:
+            ids = super().of_slots
+            if threading.current_thread() is asker:
+                building.set()
+                go_on.wait(0.2)
+            return ids
+
+    index._ids.__class__ = Slow
+    asker = threading.Thread(target=lambda: 5 in index)
+    adder = threading.Thread(target=lambda: index.add(vectors(3, DIM, 1)))
+    asker.start()
+    assert building.wait(30)
+    adder.start()
+    asker.join()
+    adder.join()
+    index.check()
+    assert 82 in index
+
+
+@pytest.mark.parametrize("place", ["kmeans", "encode"])
+@every_kind
+def test_an_interrupt_while_it_trains_leaves_the_index_as_it_was(
+    kind: Kind, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = kind.make(DIM, "l2")
+    if kind.name == "flat":
+        pytest.skip("nothing is trained")
+    index.add(vectors(5, DIM))
+
+    def interrupt(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if place == "kmeans":
+            patch.setattr(ivf, "kmeans", interrupt)
+            patch.setattr(pq, "kmeans", interrupt)
+            patch.setattr(scalar.ScalarQuantizer, "train", interrupt)
+        else:
+            patch.setattr(ivf.Cells, "of", interrupt)
+            patch.setattr(pq.ProductQuantizer, "encode", interrupt)
+            patch.setattr(scalar.ScalarQuantizer, "encode", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            index.add(vectors(95, DIM, 1))
+    index.check()
+    assert_exact(index, dict(enumerate(vectors(5, DIM))), vectors(3, DIM, 2), 4, **kind.exactly)
+    index.add(vectors(95, DIM, 1))
+    index.check()
+    held = dict(enumerate(np.concatenate([vectors(5, DIM), vectors(95, DIM, 1)])))
+    assert_exact(index, held, vectors(3, DIM, 2), 9, **kind.exactly)
+
+
+@every_kind
+def test_the_next_id_after_loading_is_the_one_it_would_have_been(kind: Kind, tmp_path: Path) -> None:
+    index = filled(kind)
+    index.remove([79])
+    index.save(tmp_path / "index")
+    again = type(index).load(tmp_path / "index")
+    assert again.add(vectors(2, DIM)).tolist() == index.add(vectors(2, DIM)).tolist() == [80, 81]
+
+
+@every_kind
+def test_behind_the_largest_id_none_is_given(kind: Kind) -> None:
+    index = filled(kind)
+    index.add(vectors(1, DIM), [2**63 - 1])
+    with pytest.raises(ValueError, match="was the last one"):
+        index.add(vectors(1, DIM))
+    assert len(index) == 81
+
+
+@every_kind
+def test_a_place_that_cannot_be_written_is_told(kind: Kind, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no folder .*missing"):
+        filled(kind).save(tmp_path / "missing" / "index")
+
+
+@every_kind
+def test_numbers_too_small_to_be_divided(kind: Kind) -> None:
+    rows = (np.arange(80 * DIM, dtype=np.float32).reshape(80, DIM) * np.float32(1e-45)).astype(np.float32)
+    index = kind.make(DIM, "l2")
+    index.add(rows)
+    index.check()
+    assert (index.search(rows[:3], 4).scores <= 0).all()
+
+
+@pytest.mark.parametrize(("make", "least"), [
+    (lambda: ivf.IVF(16, nlist=32, nprobe=4), 0.85), (lambda: pq.PQ(16, m=8), 0.75),
+    (lambda: IVFPQ(16, nlist=32, nprobe=4, m=8), 0.75),
+], ids=["ivf", "pq", "ivf_pq"])  # fmt: skip
+def test_far_from_the_origin_each_vector_comes_into_its_own_cell(make: Any, least: float) -> None:
+    """Beside recall 0.90, 0.85 and 0.84 at the origin."""
+    rows, queries = vectors(4000, 16, 1) + np.float32(5000), vectors(100, 16, 2) + np.float32(5000)
+    index, truth = make(), Flat(16)
+    index.add(rows)
+    truth.add(rows)
+    wanted = truth.search(queries).ids
+    assert shared(index.search(queries).ids, wanted) >= least * wanted.size
+
+
+def test_a_seed_from_numpy_can_be_saved(tmp_path: Path) -> None:
+    ivf.IVF(DIM, seed=np.int64(3)).save(tmp_path / "index")  # type: ignore[arg-type]
+    assert ivf.IVF.load(tmp_path / "index").seed == 3
+    with pytest.raises(TypeError, match="cannot be written to an index file"):
+        Flat(DIM).save(tmp_path / "index", note=object())
+
+
+def test_an_unaligned_array_compiles_nothing_anew() -> None:
+    rows = np.frombuffer(bytearray(b"x" + vectors(80, DIM).tobytes()), np.float32, offset=1).reshape(80, DIM)
+    index = Flat(DIM)
+    index.add(rows)
+    before = len(scan.signatures)  # type: ignore[attr-defined]
+    assert index.search(rows[7], 1).ids.tolist() == [7]
+    assert len(scan.signatures) == max(before, 1)  # type: ignore[attr-defined]

@@ -239,3 +239,42 @@ def test_with_the_codes_of_faiss_it_finds_what_faiss_finds(metric: Metric) -> No
     lists.nprobe = 5
     scores = lists.search(queries, 5)[0] * (-1 if metric == "l2" else 1)
     np.testing.assert_allclose(listed.search(queries, 5, nprobe=5).scores, scores, rtol=1e-3, atol=1e-3)
+
+
+def test_an_index_keeps_its_quantizer_when_another_index_trains_it_again() -> None:
+    for quantizer, kind in ((ProductQuantizer(4, 2, 3), PQ), (ScalarQuantizer(), SQ8)):
+        quantizer.train(vectors(100, 4))
+        one, other = kind(4, quantizer=quantizer), kind(4, quantizer=quantizer)  # type: ignore[operator]
+        one.add(vectors(50, 4))
+        before = one.search(vectors(3, 4, 1), 5)
+        other.train(vectors(100, 4) * 100)
+        quantizer.train(vectors(100, 4) * 50)
+        after = one.search(vectors(3, 4, 1), 5)
+        assert (before.scores == after.scores).all()
+
+
+def test_a_quantizer_refuses_what_its_kernels_would_read_past_the_end_of() -> None:
+    quantizer = ProductQuantizer(4, 2, 3)
+    with pytest.raises(ValueError, match=r"takes \(n, 4\)"):
+        quantizer.train(np.zeros((10, 7), np.float32))
+    quantizer.train(vectors(100, 4))
+    codes = quantizer.encode(vectors(5, 4))
+    for wrong in (np.tile(codes, (1, 2)), codes.astype(np.int64), codes[0]):
+        with pytest.raises(ValueError, match=r"encode makes them uint8 \(n, 2\)"):
+            quantizer.distances(vectors(2, 4), wrong)
+    with pytest.raises(ValueError, match="names word 200 of 8"):
+        quantizer.distances(vectors(2, 4), np.full((3, 2), 200, np.uint8))
+    for call in (quantizer.encode, quantizer.tables, lambda rows: quantizer.distances(rows, codes)):
+        with pytest.raises(ValueError, match=r"takes \(n, 4\)"):
+            call(vectors(2, 2))
+    scalar = ScalarQuantizer()
+    scalar.train(vectors(9, 4))
+    with pytest.raises(ValueError, match=r"encode makes them \(n, 4\)"):
+        scalar.distances(vectors(2, 4), np.zeros((3, 9), np.int8))
+
+
+def test_a_squared_distance_is_never_below_zero() -> None:
+    rows = np.repeat(vectors(50, 16), 60, axis=0)
+    index = IVFPQ(16, nlist=4, m=16)
+    index.add(rows)
+    assert index.search(rows[:500], 1).scores.max() <= 0

@@ -42,7 +42,7 @@ def pq(board: Board) -> None:
         _race(board, data, f"PQ, {m} bytes", ours, index, fast)
 
         board.progress(f"{data.name}: training IVF-PQ of {nlist} lists")
-        nprobe = max(1, nlist // 16)
+        nprobe = max(1, nlist // 8)
         index = faiss.IndexIVFPQ(faiss.IndexFlatL2(data.dim), data.dim, nlist, m, 8)
         fast = faiss.IndexIVFPQFastScan(faiss.IndexFlatL2(data.dim), data.dim, nlist, 2 * m, 4)
         for trained in (index, fast):

@@ -49,13 +49,20 @@ class VectorNodeIndex(VectorFed):
         """Take in nodes with their vectors (len(nodes), dim); one whose id is known already is replaced."""
         if not nodes:
             return
-        self.remove(node.id for node in nodes)
-        numbers = {node.id: number for number, node in enumerate(nodes, start=self._next)}
-        self._next += len(nodes)
+        rows = {node.id: row for row, node in enumerate(nodes)}  # of one that is given twice, the last
+        self.remove(rows)
+        numbers = {node_id: number for number, node_id in enumerate(rows, start=self._next)}
+        self._next += len(numbers)
         self._name.update({number: node_id for node_id, number in numbers.items()})  # before they are found
         if self._fetch is None:
             self._nodes.update({node.id: node for node in nodes})
-        self.vectors.add(vectors, np.array(list(numbers.values())))
+        try:
+            self.vectors.add(vectors[list(rows.values())], np.array(list(numbers.values())))
+        except BaseException:
+            for node_id, number in numbers.items():
+                del self._name[number]
+                self._nodes.pop(node_id, None)
+            raise
         self._number.update(numbers)
         self.changed = True
 
@@ -97,7 +104,9 @@ class VectorNodeIndex(VectorFed):
         except (FileNotFoundError, IndexFileError):
             return False
         note, loaded.note = loaded.note, None
-        if (note["asked"], note["made_from"]) != (self._asked, made_from):
+        if not isinstance(note, dict):  # an index of vectors alone
+            return False
+        if (note.get("asked"), note.get("made_from")) != (self._asked, made_from):
             return False
         self.vectors = loaded
         self._name = dict(note["nodes"])

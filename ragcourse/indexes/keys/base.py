@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -128,6 +129,14 @@ def no_order(key: Any, cause: TypeError) -> TypeError:
     """The error for a key that cannot be ordered among those here."""
     kind = type(key).__name__
     return TypeError(f"the key {key!r} ({kind}) cannot be ordered among the keys in the index: {cause}")
+
+
+def must_be_ordered(key: Any) -> None:
+    """``TypeError`` for a first key, with none to compare it to, that has no order at all, such as None."""
+    try:
+        bisect_left([key], key)
+    except TypeError as error:
+        raise no_order(key, error) from error
 
 
 def not_itself(key: Any) -> ValueError:

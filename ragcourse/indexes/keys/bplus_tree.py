@@ -26,7 +26,17 @@ from collections.abc import Callable, Iterator
 from itertools import chain, islice, pairwise
 from typing import Any
 
-from ragcourse.indexes.keys.base import ALL, K, KeyIndex, V, Whole, no_order, no_such, not_itself
+from ragcourse.indexes.keys.base import (
+    ALL,
+    K,
+    KeyIndex,
+    V,
+    Whole,
+    must_be_ordered,
+    no_order,
+    no_such,
+    not_itself,
+)
 from ragcourse.indexes.keys.bplus_nodes import Inner, Leaf, merge, shift_left, shift_right, slices, weight
 from ragcourse.indexes.keys.counting import Counter
 
@@ -45,7 +55,7 @@ class BPlusTree(KeyIndex[K, V]):
 
     def __init__(self, fanout: int = 256) -> None:
         super().__init__()
-        if fanout < 3:
+        if not isinstance(fanout, int) or fanout < 3:
             raise ValueError(f"fanout is {fanout!r}; a node needs room for at least 3 children")
         self.fanout = fanout
         self._root: Any = Leaf([], [], None)
@@ -73,8 +83,11 @@ class BPlusTree(KeyIndex[K, V]):
             place = right(keys, key)
         except TypeError as error:
             raise no_order(key, error) from error
-        if place == len(keys) and key != key:  # NaN is smaller than nothing, so this is where it comes
-            raise not_itself(key)
+        if place == len(keys):
+            if key != key:  # NaN is smaller than nothing, so this is where it comes
+                raise not_itself(key)
+            if not place:
+                must_be_ordered(key)
         keys.insert(place, key)
         node.values.insert(place, value)
         self._size += 1

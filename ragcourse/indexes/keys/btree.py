@@ -27,7 +27,17 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
-from ragcourse.indexes.keys.base import ALL, K, KeyIndex, V, Whole, no_order, no_such, not_itself
+from ragcourse.indexes.keys.base import (
+    ALL,
+    K,
+    KeyIndex,
+    V,
+    Whole,
+    must_be_ordered,
+    no_order,
+    no_such,
+    not_itself,
+)
 from ragcourse.indexes.keys.counting import Counter
 
 
@@ -57,7 +67,7 @@ class BTree(KeyIndex[K, V]):
 
     def __init__(self, order: int = 5) -> None:
         super().__init__()
-        if order < 3:
+        if not isinstance(order, int) or order < 3:
             raise ValueError(f"order is {order!r}; a node needs room for at least 3 children")
         self.order = order
         self._fewest = (order + 1) // 2 - 1  # keys of a node below the root
@@ -78,6 +88,8 @@ class BTree(KeyIndex[K, V]):
         """Put the key into its leaf, then split what is overfull, from the leaf up. O(log n)."""
         if key != key:
             raise not_itself(key)
+        if not self._size:
+            must_be_ordered(key)
         path = self._search(key)
         node, place = path.pop()
         if place < len(node.keys) and node.keys[place] == key:

@@ -45,8 +45,8 @@ class HashTable(KeyIndex[K, V]):
 
     def __init__(self, load_factor: float = 1.0) -> None:
         super().__init__()
-        if not (isfinite(load_factor) and load_factor > 0):
-            raise ValueError(f"load_factor is {load_factor!r}; give a number above 0, such as 1.0")
+        if not (isfinite(load_factor) and load_factor >= 0.01):
+            raise ValueError(f"load_factor is {load_factor!r}; give a number from 0.01 up, such as 1.0")
         self.load_factor = load_factor
         self._keys = 0
         self._make_buckets(_FEWEST)
@@ -63,7 +63,7 @@ class HashTable(KeyIndex[K, V]):
         else:
             chain.append((key, [value]))
             self._keys += 1
-            if self._keys > self.load_factor * len(self._buckets):
+            while self._keys > self.load_factor * len(self._buckets):
                 self._rehash(2 * len(self._buckets))
         self._size += 1
 

@@ -30,7 +30,17 @@ from itertools import pairwise, takewhile
 from random import Random
 from typing import Any
 
-from ragcourse.indexes.keys.base import ALL, K, KeyIndex, V, Whole, no_order, no_such, not_itself
+from ragcourse.indexes.keys.base import (
+    ALL,
+    K,
+    KeyIndex,
+    V,
+    Whole,
+    must_be_ordered,
+    no_order,
+    no_such,
+    not_itself,
+)
 from ragcourse.indexes.keys.counting import Counter
 
 _MOST_LEVELS = 32
@@ -92,6 +102,8 @@ class SkipList(KeyIndex[K, V]):
         """Pugh's Insert: find the place on every level, toss for the height, link in. O(log n)."""
         if key != key:
             raise not_itself(key)
+        if not self._size:
+            must_be_ordered(key)
         before, ranks = self._before(key, after_equals=True)
         new, rank = Node(key, value, self._toss()), ranks[0]
         while len(self._head.next) < len(new.next):

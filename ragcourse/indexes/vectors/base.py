@@ -71,7 +71,8 @@ class VectorIndex(ABC):
         return len(self._ids)
 
     def __contains__(self, id: object) -> bool:
-        return isinstance(id, (int, np.integer)) and int(id) in self._ids
+        with self._lock.shared:  # the table of ids is built when it is first asked
+            return isinstance(id, (int, np.integer)) and int(id) in self._ids
 
     def __repr__(self) -> str:
         settings = ", ".join(f"{name}={value!r}" for name, value in self._settings().items())
@@ -80,7 +81,8 @@ class VectorIndex(ABC):
     @property
     def ids(self) -> Ints:
         """The ids of all vectors, (len,), in no promised order."""
-        return self._ids.of_slots.copy()
+        with self._lock.shared:
+            return self._ids.of_slots.copy()
 
     def add(self, vectors: ArrayLike, ids: ArrayLike | None = None) -> Ints:
         """Take in ``vectors`` (n, dim), or one (dim,); their ids (n,) are returned.
@@ -138,7 +140,9 @@ class VectorIndex(ABC):
         ``note`` is anything that JSON can hold; the loaded index has it in ``note``.
         """
         with self._lock.shared:
-            head = {"kind": self.kind, "settings": self._settings(), "note": note}
+            head = {
+                "kind": self.kind, "settings": self._settings(), "next_id": self._ids.next, "note": note
+            }  # fmt: skip
             write_index(Path(path), head, {"ids": self._ids.of_slots, **self._arrays()})
 
     @classmethod
@@ -152,6 +156,7 @@ class VectorIndex(ABC):
             index = cls(**head["settings"])
             index.note = head["note"]
             index._ids.append(stored(arrays, "ids", np.int64, None))
+            index._ids.next = int(head["next_id"])
             index._restore(arrays)
         except (KeyError, TypeError, ValueError) as error:
             raise IndexFileError(f"{path} holds no {cls.kind} index that can be read: {error}") from error
@@ -179,7 +184,7 @@ class VectorIndex(ABC):
         if given.ndim == 1:
             given = given[None]
         rows = given
-        if given.dtype != np.float32 or not (given.flags.c_contiguous and given.flags.writeable):
+        if given.dtype != np.float32 or not given.flags.carray:
             with np.errstate(over="ignore"):
                 rows = np.array(given, np.float32, order="C")
         lengths = np.einsum("ij,ij->i", rows, rows)

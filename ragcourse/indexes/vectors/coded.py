@@ -20,6 +20,7 @@ keeps the vectors alone, and is exact.
 from __future__ import annotations
 
 from abc import abstractmethod
+from copy import copy
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -67,7 +68,10 @@ class CodedIndex(VectorIndex):
         self._kept = np.empty((0, self.dim), np.float32)
 
     def train(self, sample: ArrayLike) -> None:
-        """Fit the quantizer to ``sample`` (n, dim). Only before vectors were turned into codes."""
+        """Fit the quantizer to ``sample`` (n, dim); vectors in the index get new codes.
+
+        ``ValueError`` once vectors were turned into codes, unless ``rerank`` keeps them, too.
+        """
         rows = self._rows(sample, "sample")
         if not len(rows):
             raise ValueError("the sample is empty; give vectors like those that will be searched")
@@ -77,10 +81,15 @@ class CodedIndex(VectorIndex):
             self._fit_and_encode(rows, self._kept[: len(self)])
 
     def _fit_and_encode(self, sample: Floats, rows: Floats) -> None:
-        self._fit(sample)
-        self.trained = True
-        if len(rows):
-            self._encode(rows, 0)
+        before = vars(self).copy()
+        try:
+            self._fit(sample)
+            self.trained = True
+            if len(rows):
+                self._encode(rows, 0)
+        except BaseException:  # training takes a while, and may be interrupted
+            vars(self).update(before)
+            raise
         if not self.rerank:
             self._kept = np.empty((0, self.dim), np.float32)
 
@@ -144,7 +153,7 @@ class CodedIndex(VectorIndex):
 
     @abstractmethod
     def _fit(self, sample: Floats) -> None:
-        """Train the quantizer, and drop all codes."""
+        """Train a copy of the quantizer, and begin with no codes; the old arrays stay as they are."""
 
     @abstractmethod
     def _encode(self, rows: Floats, first: int) -> None:
@@ -190,6 +199,7 @@ class AllCodes(CodedIndex):
         return self._codes[: len(self)]
 
     def _fit(self, sample: Floats) -> None:
+        self.quantizer = copy(self.quantizer)
         self.quantizer.train(sample, self.seed)
         self._codes = self._codes[:0]
 

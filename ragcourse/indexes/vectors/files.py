@@ -29,14 +29,18 @@ class IndexFileError(ValueError):
 def write_index(path: Path, head: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write one index; the file appears whole, under its name, or not at all."""
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    text = json.dumps(head, sort_keys=True)
+    text = json.dumps(head, sort_keys=True, default=_plain)
     metadata = {"format": FORMAT, "head": text, "sha256": _checksum(text, arrays)}
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} to write {path.name} into; make it first")
     new = path.with_name(path.name + ".new")
     try:
         save_file(arrays, new, metadata)
         with new.open("rb+") as file:
             os.fsync(file.fileno())
         new.replace(path)
+    except SafetensorError as error:
+        raise OSError(f"{new} cannot be written: {error}") from error
     finally:
         new.unlink(missing_ok=True)
 
@@ -60,6 +64,12 @@ def read_index(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         )
     head: dict[str, Any] = json.loads(text)
     return head, arrays
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic):  # a seed that is an np.int64, say
+        return value.item()
+    raise TypeError(f"{value!r} ({type(value).__name__}) cannot be written to an index file as JSON")
 
 
 def _checksum(head: str, arrays: Mapping[str, NDArray[Any]]) -> str:

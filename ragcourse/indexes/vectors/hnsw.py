@@ -225,9 +225,9 @@ def knn_search(graph: Graph, entry: int, probes: Floats, ef: int, allowed: Mask,
     """Algorithm 5, K-NN-SEARCH, for each probe; nodes that are not allowed leave after the walk."""
     scratch = scratch_for(graph, ef)
     ids, distances = scratch[:2]
-    for i, probe in enumerate(probes):
-        ids[0], size, count = entry, min(1, ef), 0
-        distances[0] = distance(graph.rows, graph.scale, probe, entry)
+    for i in range(len(probes)):
+        probe, size, count = probes[i], min(1, ef), 0
+        ids[0], distances[0] = entry, distance(graph.rows, graph.scale, probe, entry)
         for layer in range(graph.level[entry], -1, -1):
             size = search_layer(graph, scratch, probe, size, ef if layer == 0 else 1, layer)
         for j in range(size):

@@ -16,7 +16,8 @@ class Ids:
     def __init__(self) -> None:
         self._room = np.empty(0, np.int64)
         self._count = 0
-        self._next = 0
+        self.next = 0
+        """The id that is given next where the caller wants none; a removed one is not given again."""
         self._table: dict[int, int] | None = None
 
     def __len__(self) -> int:
@@ -44,7 +45,9 @@ class Ids:
     def new(self, count: int, wanted: ArrayLike | None) -> Ints:
         """Ids for ``count`` new rows: the wanted ones, checked, or the next free ones."""
         if wanted is None:
-            return np.arange(self._next, self._next + count, dtype=np.int64)
+            if self.next > np.iinfo(np.int64).max - count:
+                raise ValueError(f"id {self.next - 1} was the last one; give ids of your own")
+            return np.arange(self.next, self.next + count, dtype=np.int64)
         ids = _integers(wanted)
         if len(ids) != count:
             raise ValueError(f"{len(ids)} ids for {count} vectors; give one for each")
@@ -72,7 +75,7 @@ class Ids:
             self._table.update(zip(ids.tolist(), range(self._count, count), strict=True))
         self._count = count
         if len(ids):
-            self._next = max(self._next, int(ids.max()) + 1)
+            self.next = max(self.next, int(ids.max()) + 1)
 
     def slots(self, ids: ArrayLike) -> Ints:
         """The slots of these ids, sorted. ``KeyError`` for an unknown id, ``ValueError`` for one twice."""

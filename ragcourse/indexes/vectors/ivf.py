@@ -76,7 +76,7 @@ class IVF(VectorIndex):
         else:
             self._cells = Cells(self._rows(centroids, "centroids"), metric)
             self.nlist = len(self._cells)
-        self._lists = self._no_lists()
+        self._lists = self._no_lists(self._cells)
 
     @property
     def centroids(self) -> Floats:
@@ -89,26 +89,24 @@ class IVF(VectorIndex):
         if not len(rows):
             raise ValueError("the sample is empty; give vectors like those that will be searched")
         with self._lock.exclusive:
-            self._train(rows)
+            self._train(rows, self._lists.in_order_of_slots("rows"))
 
-    def _train(self, sample: Floats) -> None:
-        self._cells = Cells.trained(sample, self.nlist, self.seed, self.metric)
-        self.trained = True
-        rows = self._lists.in_order_of_slots("rows")
-        self._lists = self._no_lists()
-        self._file(rows)
+    def _train(self, sample: Floats, rows: Floats) -> None:
+        cells = Cells.trained(sample, self.nlist, self.seed, self.metric)
+        lists = self._no_lists(cells)
+        lists.add(cells.of(rows), rows=rows, norms=squared_norms(rows))
+        self._cells, self._lists, self.trained = cells, lists, True  # at the end: training may be interrupted
 
-    def _no_lists(self) -> Lists:
+    def _no_lists(self, cells: Cells) -> Lists:
         row, norm = np.empty((0, self.dim), np.float32), np.empty(0, np.float32)
-        return Lists(len(self._cells), rows=row, norms=norm)
-
-    def _file(self, rows: Floats) -> None:
-        self._lists.add(self._cells.of(rows), rows=rows, norms=squared_norms(rows))
+        return Lists(len(cells), rows=row, norms=norm)
 
     def _add(self, rows: Floats) -> None:
-        self._file(rows)
-        if not self.trained and len(self._lists) >= PER_LIST * self.nlist:
-            self._train(self._lists.in_order_of_slots("rows"))
+        if self.trained or len(self) + len(rows) < PER_LIST * self.nlist:
+            self._lists.add(self._cells.of(rows), rows=rows, norms=squared_norms(rows))
+        else:
+            rows = np.concatenate([self._lists.in_order_of_slots("rows"), rows])
+            self._train(rows, rows)
 
     def _remove(self, gone: Ints, source: Ints, target: Ints) -> None:
         self._lists.remove(gone, source, target)
@@ -177,7 +175,7 @@ class IVF(VectorIndex):
         if self.trained:
             self._cells = Cells(stored(arrays, "centroids", np.float32, None, self.dim), self.metric)
         rows = stored(arrays, "rows", np.float32, len(self), self.dim)
-        self._lists = self._no_lists()
+        self._lists = self._no_lists(self._cells)
         self._lists.add(cells_from(arrays, len(self), len(self._cells)), rows=rows, norms=squared_norms(rows))
 
     def _memory(self) -> int:
@@ -202,6 +200,7 @@ class Cells:
     def __init__(self, centroids: Floats, metric: Metric) -> None:
         self.centroids, self._l2 = centroids, metric == "l2"
         self._norms = squared_norms(centroids)
+        self._origin = centroids.mean(axis=0) if self._l2 else None
 
     def __len__(self) -> int:
         return len(self.centroids)
@@ -214,7 +213,7 @@ class Cells:
 
     def of(self, rows: Floats) -> NDArray[np.int32]:
         """The cell that each row belongs to (n,)."""
-        return assign(rows, self.centroids, self._l2)[0]
+        return assign(rows, self.centroids, self._l2, self._origin)[0]
 
     def nearest(self, queries: Floats, nprobe: int) -> tuple[Floats, Ints]:
         """Distances to the centroids of the ``nprobe`` nearest cells, and the cells, (nq, nprobe)."""

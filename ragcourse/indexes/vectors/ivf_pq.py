@@ -33,6 +33,7 @@ Where it loses: the errors of both parents. A missed cell cannot be re-ranked, a
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, ClassVar
 
 import numpy as np
@@ -118,6 +119,7 @@ class IVFPQ(CodedIndex):
             random = np.random.default_rng(self.seed)
             sample = sample[np.sort(random.choice(len(sample), max(SAMPLE, self.nlist), replace=False))]
         self._cells = Cells.trained(sample, self.nlist, self.seed, self.metric)
+        self.quantizer = copy(self.quantizer)
         self.quantizer.train(sample - self.centroids[self._cells.of(sample)], self.seed, at_most=40_000)
         self._lists = self._no_lists()
 
@@ -156,6 +158,8 @@ class IVFPQ(CodedIndex):
             )  # fmt: skip
             keep_spans(distances, limits, best[some], at[some])
         sort_heaps(best, at)
+        if self.metric == "l2":
+            np.maximum(best, 0, out=best)  # a sum of three, and rounding may take it below
         to_places(at, lists.starts, lists.sizes, probes)
         return best, lists.slots_at(at)
 

@@ -87,14 +87,24 @@ def lower(points: Floats, centroid: Floats, errors: Floats) -> None:
         errors[i] = min(errors[i], total)
 
 
-def assign(points: Floats, centroids: Floats, l2: bool = True) -> tuple[Cells, Floats]:
-    """The nearest centroid of each point (n,), and ‖c‖² − 2 c·x of it (n,); without l2, −2 c·x decides."""
+def assign(
+    points: Floats, centroids: Floats, l2: bool = True, origin: Floats | None = None
+) -> tuple[Cells, Floats]:
+    """The nearest centroid of each point (n,), and ‖c‖² − 2 c·x of it (n,); without l2, −2 c·x decides.
+
+    Both are measured from ``origin`` (d,), if there is one: give one that is near, for far from the origin
+    the matrix product loses its digits.
+    """
+    if origin is not None:
+        centroids = centroids - origin
     scaled = centroids * np.float32(-2)
     norms = np.einsum("ij,ij->i", centroids, centroids) if l2 else np.zeros(len(centroids), np.float32)
     cells, lowest = np.empty(len(points), np.int32), np.empty(len(points), np.float32)
     products = np.empty((len(centroids), _BLOCK), np.float32)
     for start in range(0, len(points), _BLOCK):
         block = points[start : start + _BLOCK]
+        if origin is not None:
+            block = block - origin
         full = len(block) == _BLOCK
         column_minima(
             np.matmul(scaled, block.T, out=products if full else None),  # (k, ≤ 512)

@@ -31,6 +31,7 @@ this, at some loss of recall, and out of reach of plain loops.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -167,7 +168,7 @@ class ProductQuantizer:
 
         A sample of fewer than 2^nbits vectors gives as many words as it has vectors.
         """
-        sample = np.asarray(sample, np.float32)
+        sample = self._rows(sample)
         if len(sample) > at_most:
             sample = sample[np.sort(np.random.default_rng(seed).choice(len(sample), at_most, replace=False))]
         words = min(1 << self.nbits, len(sample))
@@ -178,9 +179,10 @@ class ProductQuantizer:
     def encode(self, vectors: Floats) -> Codes:
         """The nearest word of each part: (n, dim) → (n, m) uint8."""
         self._need_words()
+        vectors = self._rows(vectors)
         codes = np.empty((len(vectors), self.m), np.uint8)
         for j, (part, words) in enumerate(zip(self._parts(vectors), self.columns, strict=True)):
-            codes[:, j] = assign(part, np.ascontiguousarray(words.T))[0]
+            codes[:, j] = assign(part, np.ascontiguousarray(words.T), origin=words.mean(axis=1))[0]
         return codes
 
     def decode(self, codes: Codes) -> Floats:
@@ -192,16 +194,26 @@ class ProductQuantizer:
         """The distance of each part of ``queries`` (nq, dim) to each word: (nq, m, k*)."""
         self._need_words()
         tables = np.empty((len(queries), self.m, self.words), np.float32)
-        for query, table in zip(np.ascontiguousarray(queries, np.float32), tables, strict=True):
+        for query, table in zip(self._rows(queries), tables, strict=True):
             fill_table(query, self.columns, l2, table)
         return tables
 
     def distances(self, queries: Floats, codes: Codes, l2: bool = True) -> Floats:
         """ADC: the estimated distance of each query to each code, (nq, n)."""
         self._need_words()
+        if codes.ndim != 2 or codes.shape[1] != self.m or codes.dtype != np.uint8:
+            raise ValueError(f"codes are {codes.dtype} {codes.shape}; encode makes them uint8 (n, {self.m})")
+        if self.words < 256 and codes.max(initial=0) >= self.words:
+            raise ValueError(f"a code names word {codes.max()} of {self.words}: it is another quantizer's")
         distances = np.empty((len(queries), len(codes)), np.float32)
-        look_up_all(codes, np.ascontiguousarray(queries, np.float32), self.columns, l2, distances)
+        look_up_all(codes, self._rows(queries), self.columns, l2, distances)
         return distances
+
+    def _rows(self, vectors: ArrayLike) -> Floats:
+        rows = np.ascontiguousarray(vectors, np.float32)
+        if rows.ndim != 2 or rows.shape[1] != self.dim:
+            raise ValueError(f"vectors have the shape {rows.shape}; this quantizer takes (n, {self.dim})")
+        return rows
 
     def _need_words(self) -> None:
         if not self.words:
@@ -259,7 +271,7 @@ def fitting(dim: int, m: int, nbits: int, given: ProductQuantizer | None) -> Pro
         return ProductQuantizer(dim, m, nbits)
     if given.dim != dim or not given.words:
         raise ValueError(f"give a trained quantizer for {dim} dimensions; this one is for {given.dim}")
-    return given
+    return copy(given)  # which the caller may train again
 
 
 def codes_from(

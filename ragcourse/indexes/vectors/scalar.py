@@ -26,6 +26,7 @@ Where it loses: an outlier widens the range, and with it every step; PQ at the s
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -90,11 +91,13 @@ class ScalarQuantizer:
         """Take the range of each dimension in ``sample`` (n, dim); nothing is random here."""
         low, high = sample.min(axis=0), sample.max(axis=0)
         self.middle = low / 2 + high / 2
-        self.scale = np.where(high > low, (high - low) / 254, 1).astype(np.float32)
+        scale = (high - low) / np.float32(254)  # 0 also where the range is too small to be divided
+        self.scale = np.where(scale > 0, scale, 1).astype(np.float32)
 
     def encode(self, vectors: Floats) -> Codes:
         """(n, dim) → (n, dim) int8."""
-        steps = np.rint((vectors - self.middle) / self.scale)
+        with np.errstate(over="ignore"):
+            steps = np.rint((vectors - self.middle) / self.scale)
         return np.asarray(np.clip(steps, -127, 127), np.int8)
 
     def decode(self, codes: Codes) -> Floats:
@@ -103,6 +106,8 @@ class ScalarQuantizer:
 
     def distances(self, queries: Floats, codes: Codes, l2: bool = True) -> Floats:
         """From each query, as float32, to each code: (nq, n)."""
+        if codes.ndim != 2 or codes.shape[1] != self.scale.size:
+            raise ValueError(f"codes have the shape {codes.shape}; encode makes them (n, {self.scale.size})")
         distances = np.empty((len(queries), len(codes)), np.float32)
         if l2:
             squared_l2_to_all(codes, self.scale, queries - self.middle, distances)
@@ -122,7 +127,7 @@ class SQ8(AllCodes):
         *, quantizer: ScalarQuantizer | None = None,
     ) -> None:  # fmt: skip
         super().__init__(dim, metric, rerank, seed)
-        self.quantizer = quantizer or ScalarQuantizer()
+        self.quantizer = copy(quantizer) if quantizer else ScalarQuantizer()
         self.trained = quantizer is not None
         if quantizer is not None and quantizer.scale.shape != (self.dim,):
             raise ValueError(f"the quantizer has {quantizer.scale.size} dimensions, the index {self.dim}")
