@@ -341,7 +341,7 @@ def test_a_small_load_factor_is_kept_from_the_first_key_on() -> None:
 @pytest.mark.parametrize("make", [BTree, BPlusTree, SkipList])
 def test_a_first_key_without_an_order_is_refused_as_any_later_one(make: Any) -> None:
     index = make()
-    with pytest.raises(TypeError, match="the key None .NoneType. cannot be ordered"):
+    with pytest.raises(TypeError, match=r"the key None \(NoneType\) cannot be ordered"):
         index.add(None, 1)
     assert len(index) == 0
     index.add(3, 1)

@@ -43,6 +43,8 @@ def first_failure(result: Result) -> str:
         ("5.1", exercise_5_1.broadcast),
         ("5.2", exercise_5_2.right),
         ("5.2", exercise_5_2.decoding),
+        ("5.2", exercise_5_2.taking),
+        ("5.2", exercise_5_2.one_by_one),
     ],
 )
 def test_right_answers_pass_with_every_seed(exercise: str, implementation: Callable[..., Any]) -> None:

@@ -217,7 +217,8 @@ def test_of_a_node_given_twice_the_last_counts_and_a_failed_add_leaves_no_trace(
 ) -> None:
     index = index_of_nodes(Flat, embedder)
     assert isinstance(index, VectorNodeIndex)
-    index.update([Node("a", "bread", "d", "g"), Node("b", "penguins", "d", "g"), Node("a", "a crash", "d", "g")])
+    texts = [("a", "bread"), ("b", "penguins"), ("a", "a crash")]
+    index.update([Node(name, text, "d", "g") for name, text in texts])
     assert [hit.node.text for hit in index.query("a crash", 9)] == ["a crash", "penguins"]
     with pytest.raises(ValueError, match="all zeros"):
         index.add([Node("c", "nothing", "d", "g")], np.zeros((1, embedder.dim), np.float32))
@@ -262,7 +263,7 @@ def test_a_crash_between_the_library_and_its_index_is_made_up_for(
     kb = library(docs, tmp_path, embedder, "flat")
     with monkeypatch.context() as patch:
         patch.setattr(VectorIndex, "save", full)
-        with pytest.raises(LibraryError, match="index 'flat' could not be saved.*No space left.*is whole"):
+        with pytest.raises(LibraryError, match=r"index 'flat' could not be saved.*No space left.*is whole"):
             kb.start()
     with library(docs, tmp_path, embedder, "flat") as kb:
         kb.start()

@@ -323,7 +323,8 @@ def test_asking_by_id_beside_an_adding_thread_leaves_the_table_right(kind: Kind)
             return ids
 
     index._ids.__class__ = Slow
-    asker = threading.Thread(target=lambda: 5 in index)
+    answers = []
+    asker = threading.Thread(target=lambda: answers.append(5 in index))
     adder = threading.Thread(target=lambda: index.add(vectors(3, DIM, 1)))
     asker.start()
     assert building.wait(30)
@@ -331,17 +332,17 @@ def test_asking_by_id_beside_an_adding_thread_leaves_the_table_right(kind: Kind)
     asker.join()
     adder.join()
     index.check()
-    assert 82 in index
+    assert answers == [True] and 82 in index
 
 
 @pytest.mark.parametrize("place", ["kmeans", "encode"])
-@every_kind
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if hasattr(kind.make(DIM, "l2"), "train")], ids=lambda kind: kind.name
+)
 def test_an_interrupt_while_it_trains_leaves_the_index_as_it_was(
     kind: Kind, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = kind.make(DIM, "l2")
-    if kind.name == "flat":
-        pytest.skip("nothing is trained")
     index.add(vectors(5, DIM))
 
     def interrupt(*_: Any, **__: Any) -> Any:
@@ -353,7 +354,8 @@ def test_an_interrupt_while_it_trains_leaves_the_index_as_it_was(
             patch.setattr(pq, "kmeans", interrupt)
             patch.setattr(scalar.ScalarQuantizer, "train", interrupt)
         else:
-            patch.setattr(ivf.Cells, "of", interrupt)
+            if kind.name == "ivf":
+                patch.setattr(ivf.Cells, "of", interrupt)
             patch.setattr(pq.ProductQuantizer, "encode", interrupt)
             patch.setattr(scalar.ScalarQuantizer, "encode", interrupt)
         with pytest.raises(KeyboardInterrupt):
@@ -386,7 +388,7 @@ def test_behind_the_largest_id_none_is_given(kind: Kind) -> None:
 
 @every_kind
 def test_a_place_that_cannot_be_written_is_told(kind: Kind, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no folder .*missing"):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*missing"):
         filled(kind).save(tmp_path / "missing" / "index")
 
 

@@ -242,9 +242,10 @@ def test_with_the_codes_of_faiss_it_finds_what_faiss_finds(metric: Metric) -> No
 
 
 def test_an_index_keeps_its_quantizer_when_another_index_trains_it_again() -> None:
-    for quantizer, kind in ((ProductQuantizer(4, 2, 3), PQ), (ScalarQuantizer(), SQ8)):
+    pairs: list[tuple[Any, Any]] = [(ProductQuantizer(4, 2, 3), PQ), (ScalarQuantizer(), SQ8)]
+    for quantizer, kind in pairs:
         quantizer.train(vectors(100, 4))
-        one, other = kind(4, quantizer=quantizer), kind(4, quantizer=quantizer)  # type: ignore[operator]
+        one, other = kind(4, quantizer=quantizer), kind(4, quantizer=quantizer)
         one.add(vectors(50, 4))
         before = one.search(vectors(3, 4, 1), 5)
         other.train(vectors(100, 4) * 100)
@@ -259,7 +260,8 @@ def test_a_quantizer_refuses_what_its_kernels_would_read_past_the_end_of() -> No
         quantizer.train(np.zeros((10, 7), np.float32))
     quantizer.train(vectors(100, 4))
     codes = quantizer.encode(vectors(5, 4))
-    for wrong in (np.tile(codes, (1, 2)), codes.astype(np.int64), codes[0]):
+    wrongs: list[Any] = [np.tile(codes, (1, 2)), codes.astype(np.int64), codes[0]]
+    for wrong in wrongs:
         with pytest.raises(ValueError, match=r"encode makes them uint8 \(n, 2\)"):
             quantizer.distances(vectors(2, 4), wrong)
     with pytest.raises(ValueError, match="names word 200 of 8"):

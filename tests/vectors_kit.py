@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ragcourse.indexes.vectors.base import Metric, VectorIndex
 from ragcourse.indexes.vectors.flat import Flat
+from ragcourse.indexes.vectors.hnsw import HNSW
 from ragcourse.indexes.vectors.ivf import IVF
 from ragcourse.indexes.vectors.ivf_pq import IVFPQ
 from ragcourse.indexes.vectors.pq import PQ
@@ -37,6 +38,11 @@ KINDS = [
         "ivf_pq",
         lambda dim, metric: IVFPQ(dim, metric, nlist=6, m=1, nbits=3, nprobe=3, rerank=20),
         {"nprobe": 1000, "rerank": 10_000},
+    ),
+    Kind(
+        "hnsw",
+        lambda dim, metric: HNSW(dim, metric, M=4, ef_construction=16),
+        {"ef": 1000, "rerank": 1000},
     ),
 ]
 

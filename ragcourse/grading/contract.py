@@ -28,6 +28,15 @@ SECONDS = 10.0  # default time limit of one check
 STRICT = "RAGCOURSE_STRICT"  # set to 1: a failed check raises
 JUDGE = "RAGCOURSE_JUDGE"  # set to the path of a judge's socket: checks hand in there
 
+LIKELY: tuple[tuple[type[Exception], str], ...] = (  # causes that hold in any exercise
+    (
+        UnboundLocalError,
+        "a name that a function gives a value anywhere is its own variable in all of it: does yours have the"
+        " name of the function that it calls, or is it used before it has a value?",
+    ),
+    (NameError, "is the name spelt as where it is defined, and has the cell that defines it been run?"),
+)
+
 CheckFunction = Callable[[Any, np.random.Generator], object]
 
 
@@ -164,9 +173,15 @@ def _run_check(contract: Contract, check: Check, implementation: object, seed: i
         message="your code raised an error",
         given=error.__dict__.get("failing_input", ""),
         got=f"{text}{place_of(error)}",
-        cause=check.cause,
+        cause=_likely(error) or check.cause,
         printed=tried.printed,
     )
+
+
+def _likely(error: BaseException) -> str:
+    """The cause that the contract gave this error, see `expect.when_raised`, or that its kind always has."""
+    own = error.__dict__.get("likely_cause")
+    return str(own) if own else next((cause for kind, cause in LIKELY if isinstance(error, kind)), "")
 
 
 def place_of(error: BaseException) -> str:

@@ -1,12 +1,13 @@
-"""What a check says with: `expect_equal`, `expect_true` and `expect_error`.
+"""What a check says with: `expect_equal`, `expect_true` and `expect_error`; `when_raised` explains an error.
 
-Each raises `Mismatch` with what was given, expected and got, and a likely cause. Compute the expected value
+Each `expect` raises `Mismatch` with what was given, expected and got, and a likely cause. Compute the expected value
 before you call the learner's code, from your own oracle: never from the learner's code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ragcourse.grading.plain import Opaque, Rules, difference, plain, show
@@ -93,6 +94,21 @@ def expect_error(
             cause=cause,
         ) from error
     raise Mismatch("no error was raised", given=_text(given), expected=wanted, got=show(got), cause=cause)
+
+
+@contextmanager
+def when_raised(kind: type[Exception], cause: str, *, given: object = NOTHING) -> Iterator[None]:
+    """Give an error of this `kind` that the learner's code raises inside a likely cause, and the input.
+
+    The error goes on, and is shown as one of the learner's, with its place.
+    """
+    try:
+        yield
+    except kind as error:
+        error.__dict__.setdefault("likely_cause", cause)
+        if given is not NOTHING:
+            error.__dict__.setdefault("failing_input", _text(given))
+        raise
 
 
 def error_text(error: BaseException) -> str:

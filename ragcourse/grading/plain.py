@@ -173,7 +173,8 @@ def _first(pairs: Iterable[tuple[str, Any, Any]], rules: Rules) -> str | None:
 
 def _sequence_difference(got: Any, expected: Any, rules: Rules) -> str | None:
     if len(got) != len(expected):
-        return f"{len(expected)} items were expected, there are {len(got)}"
+        wanted = "1 item was" if len(expected) == 1 else f"{len(expected)} items were"
+        return f"{wanted} expected, there {'is' if len(got) == 1 else 'are'} {len(got)}"
     pairs = ((f"[{i}]", g, e) for i, (g, e) in enumerate(zip(got, expected, strict=True)))
     return _first(pairs, rules)
 

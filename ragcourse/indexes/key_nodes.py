@@ -58,7 +58,7 @@ class KeyNodeIndex:
                 self._forget(node_id)
 
     def query(self, query: str, k: int) -> list[Hit]:
-        """The ``k`` nodes with most of the query's keys; of equal ones, first those that its first keys find."""
+        """The ``k`` nodes with most of the query's keys; of equals, first those that its first keys find."""
         wanted = self._keys(query.removesuffix("*"))
         shared: Counter[str] = Counter()
         with self._lock.shared:

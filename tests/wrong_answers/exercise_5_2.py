@@ -34,6 +34,8 @@ def _searching(
     order: Callable[[Array], Array] = lambda distances: np.argsort(distances, kind="stable"),
     length: Callable[[int, int], int] = max,
     refuse: Callable[[int], None] = _refuse,
+    read: Callable[[Array, Array], Array] = lambda vectors, ids: vectors[ids],
+    last: Callable[[Array, Array], Array] = lambda ids, exact: np.lexsort((ids, exact)),
 ) -> Callable[..., Found]:
     """The solution, with one part of it replaced."""
 
@@ -45,8 +47,8 @@ def _searching(
         ids = order(sums)[: length(k, rerank) if rerank else k]
         if not rerank:
             return ids, sums[ids]
-        exact = ((vectors[ids] - query) ** 2).sum(axis=1)
-        best = np.lexsort((ids, exact))[:k]
+        exact = ((read(vectors, ids) - query) ** 2).sum(axis=1)
+        best = last(ids, exact)[:k]
         return ids[best], exact[best]
 
     return adc_search
@@ -102,16 +104,49 @@ def _overflow(query: Array, codebooks: Array, codes: Array) -> Array:
     return sums
 
 
+def taking(
+    query: Array, codebooks: Array, codes: Array, k: int, vectors: Any = None, rerank: int = 0
+) -> Found:
+    """A third right one: np.take for the rows."""
+    rows = _searching(read=lambda vectors, ids: np.take(vectors, ids, axis=0).astype(np.float64))
+    return rows(query, codebooks, codes, k, vectors, rerank)
+
+
+def _row_by_row(vectors: Array, ids: Array) -> Array:
+    return np.stack([vectors[i] for i in ids])
+
+
+one_by_one = _searching(read=_row_by_row)
+
+
 def _exact_over_all(
     query: Array, codebooks: Array, codes: Array, k: int, vectors: Any = None, rerank: int = 0
 ) -> Found:
     if not rerank:
         return right(query, codebooks, codes, k)
     exact = ((vectors - query) ** 2).sum(axis=1)
-    short = right(query, codebooks, codes, max(k, rerank))[0]
-    exact[np.setdiff1d(np.arange(len(exact)), short)] += 0  # all are compared
     ids = np.argsort(exact, kind="stable")[:k]
     return ids, exact[ids]
+
+
+def _ranks_all_keeps_the_short(
+    query: Array, codebooks: Array, codes: Array, k: int, vectors: Any = None, rerank: int = 0
+) -> Found:
+    if not rerank:
+        return right(query, codebooks, codes, k)
+    exact = ((vectors - query) ** 2).sum(axis=1)
+    short = right(query, codebooks, codes, max(k, rerank))[0]
+    order = np.argsort(exact, kind="stable")
+    ids = order[np.isin(order, short)][:k]
+    return ids, exact[ids]
+
+
+def _all_but_of_four(
+    query: Array, codebooks: Array, codes: Array, k: int, vectors: Any = None, rerank: int = 0
+) -> Found:
+    return (_exact_over_all if len(codes) > 100 and rerank == 20 else right)(
+        query, codebooks, codes, k, vectors, rerank
+    )
 
 
 def _all_of_the_shortlist(
@@ -156,7 +191,7 @@ def _later_first(distances: Array) -> Array:
 
 WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "adds roots, as the text prints them": (_searching(_of_roots), "add squared distances"),
-    "returns roots": (_roots_returned, "add squared distances"),
+    "returns roots": (_roots_returned, "squared distances, without the root"),
     "encodes the query, too": (_searching(_symmetric), "add squared distances"),
     "looks for the query's code": (_searching(_same_code), "add squared distances"),
     "one table for all": (_searching(_first_table), "add squared distances"),
@@ -168,6 +203,21 @@ WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "returns the whole shortlist": (_all_of_the_shortlist, "X4 is third by table"),
     "keeps the old distances": (_old_distances, "X4 is third by table"),
     "ranks all again": (_exact_over_all, "X4 is third by table"),
+    "ranks all where it is not looked at": (_all_but_of_four, "take vectors[ids] first"),
+    "ranks all, keeps the shortlist": (_ranks_all_keeps_the_short, "were read"),
+    "converts all": (_searching(read=lambda rows, ids: rows.astype(np.float64)[ids]), "were read"),
+    "reads by one loop over all": (
+        _searching(read=lambda rows, ids: np.stack(list(rows))[ids]),
+        "were read",
+    ),
+    "exact equals in the order of the tables": (
+        _searching(last=lambda ids, exact: np.argsort(exact, kind="stable")),
+        "equals by id",
+    ),
+    "exact equals, the larger id first": (
+        _searching(last=lambda ids, exact: np.lexsort((-ids, exact))),
+        "equals by id",
+    ),
     "a shortlist below k": (_searching(length=lambda k, rerank: rerank), "max(k, rerank)"),
     "a shortlist of k": (_searching(length=lambda k, rerank: k), "X4 is third by table"),
     "k = 0 finds nothing": (_searching(refuse=lambda k: None), "names k"),

@@ -78,18 +78,23 @@ def _depths(node: _Seen, depth: int = 1) -> set[int]:
     return set().union(*(_depths(child, depth + 1) for child in node.children)) if node.children else {depth}
 
 
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
 def _expect_btree(root: _Seen, order: int, keys: Sequence[Any], given: object) -> None:
     """Every property of a B-tree of this order that holds these keys."""
     shown = _levels(root)
     for node in _nodes(root):
         count = len(node.children)
+        has = f"a node has {_counted(len(node.keys), 'key', 'keys')}"
         fits = not count or count == len(node.keys) + 1
         cause = (
             "a node is split with its children: those left of the middle key to the left, the others right"
         )
         expect_true(
             fits,
-            f"a node has {len(node.keys)} keys and {count} children",
+            f"{has} and {_counted(count, 'child', 'children')}",
             given=given,
             got=shown,
             cause=cause,
@@ -99,11 +104,16 @@ def _expect_btree(root: _Seen, order: int, keys: Sequence[Any], given: object) -
     cause = "the new right half stands behind the left one, with the middle key between them"
     expect_equal(_in_order(root), sorted(set(keys)), given=given, cause=cause)
     for node in _nodes(root):
-        most = f"a node has {len(node.keys)} keys, and order {order} allows {order - 1}"
-        cause = "after a split the parent has a key more: is it too full now?"
+        has = f"a node has {_counted(len(node.keys), 'key', 'keys')}"
+        most = f"{has}, and order {order} allows {order - 1}"
+        cause = (
+            "after a split the parent has a key more: is it too full now?"
+            if node.children
+            else "a leaf is too full as soon as it has `order` keys, whatever the order: is it split then?"
+        )
         expect_true(len(node.keys) < order, most, given=given, got=shown, cause=cause)
         fewest = 1 if node is root else (order + 1) // 2 - 1
-        few = f"a node has {len(node.keys)} keys, and order {order} asks for {fewest}"
+        few = f"{has}, and order {order} asks for {fewest}"
         cause = "split in the middle, and only what has `order` keys"
         expect_true(len(node.keys) >= fewest, few, given=given, got=shown, cause=cause)
     level = "the leaves are on different levels"

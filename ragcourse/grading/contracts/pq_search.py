@@ -13,6 +13,7 @@ from ragcourse.grading.contracts._given import given
 from ragcourse.grading.contracts.pq_encode import CODEBOOKS, FOUR
 from ragcourse.grading.expect import Mismatch, expect_equal, expect_error
 from ragcourse.grading.plain import show
+from ragcourse.grading.reads import rows_read
 
 contract = Contract("5.2", task="the k nearest by distance tables, and a shortlist ranked again exactly")
 
@@ -71,7 +72,20 @@ def _compare(got: Any, expected: tuple[Any, Any], cause: str) -> None:
     ids, distances = (np.asarray(part).tolist() for part in got)
     expect_equal({"ids": ids}, {"ids": expected[0].tolist()}, cause=cause)
     wanted = {"distances": expected[1].tolist()}
+    if _are_roots(distances, expected[1]):
+        cause = "these are square roots; return squared distances, without the root"
     expect_equal({"distances": distances}, wanted, cause=cause, rel=1e-3, abs_=1e-4)
+
+
+def _are_roots(got: Any, squared: NDArray[np.float64]) -> bool:
+    """Whether these are the roots of the expected distances, and those differ from them."""
+    try:
+        roots = np.asarray(got, np.float64)
+    except (TypeError, ValueError):
+        return False
+    if roots.shape != squared.shape or np.allclose(roots, squared, 1e-3, 1e-4):
+        return False
+    return bool(np.allclose(roots, np.sqrt(squared), 1e-3, 1e-4))
 
 
 def _given(case: _Case, k: int, rerank: int) -> str:
@@ -94,6 +108,13 @@ def _check(
 
 
 _FOUR = _Case(QUERY, CODEBOOKS, FOUR_CODES, FOUR)
+# Four corners of a square around the query; the tables put them at 8, 5, 5 and 2, all true distances are 2.
+_CORNERS = _Case(
+    np.zeros(2, np.float32),
+    np.array([[[1], [-2]], [[1], [-2]]], np.float32),
+    np.array([[1, 1], [0, 1], [1, 0], [0, 0]], np.uint8),
+    np.array([[-1, -1], [1, -1], [-1, 1], [1, 1]], np.float32),
+)
 
 
 @contract.check("the four vectors of section 3, by their codes", points=2)
@@ -133,21 +154,39 @@ def _mended(implementation: Any, rng: np.random.Generator) -> None:
         _check(implementation, _FOUR, 1, rerank, cause=cause, told=told)
 
 
-@contract.check("the shortlist is ranked by exact distances, which are returned", points=2)
+@contract.check("the shortlist is ranked by exact distances, which are returned", points=1)
 def _exact(implementation: Any, rng: np.random.Generator) -> None:
     cause = "both the order and the distances are now the exact ones, and only k of them"
     for shape, k, rerank in (((6, 2, 4, 2), 2, 4), ((300, 4, 16, 4), 10, 50)):
         _check(implementation, _random(rng, *shape), k, rerank, cause=cause)
 
 
+@contract.check("of equal exact distances the smaller id comes first", points=1)
+def _exact_ties(implementation: Any, rng: np.random.Generator) -> None:
+    cause = "the shortlist comes in the order of the tables: sort by exact distance, and equals by id"
+    for k, rerank in ((2, 3), (3, 4), (4, 4)):
+        told = f"{_given(_CORNERS, k, rerank)}; all exact distances are 2, and id 3 is the first by table"
+        _check(implementation, _CORNERS, k, rerank, cause=cause, told=told)
+
+
 @contract.check("only the vectors of the shortlist are read", points=2)
 def _only_short(implementation: Any, rng: np.random.Generator) -> None:
-    case = _random(rng, 200, 4, 8, 2)
-    short, _ = _expected(case, 20)
-    rows = np.full_like(case.vectors, np.nan)
-    rows[short] = case.vectors[short]
-    cause = "the exact vectors lie on a disk; here all others are NaN, and a search over all meets them"
-    _check(implementation, case._replace(vectors=rows), 10, 20, cause=cause)
+    case, k, rerank = _random(rng, 200, 4, 8, 2), 10, 20
+    expected, (short, _) = _expected(case, k, rerank), _expected(case, rerank)
+    others = np.setdiff1d(np.arange(len(case.codes)), short)
+    case.vectors[others] = case.query  # nothing is nearer
+    cause = "the exact vectors lie on a disk: take vectors[ids] first, and measure those alone"
+    with given(f"{_given(case, k, rerank)}; all vectors outside of the shortlist are equal to the query"):
+        args = (case.query, case.codebooks, case.codes, k)
+        got, read = rows_read(implementation, args, case.vectors, rerank=rerank)
+        _compare(got, expected, cause)
+        if not set(read) <= set(short.tolist()):
+            raise Mismatch(
+                "vectors outside of the shortlist were read",
+                expected=f"rows of the {len(short)} ids of the shortlist",
+                got=f"{len(read)} different rows of {len(case.vectors)}",
+                cause=cause,
+            )
 
 
 @contract.check("a shortlist is never shorter than k, nor longer than the index", points=1)

@@ -13,31 +13,42 @@ import numpy as np
 
 from ragcourse.grading.cases import for_each
 from ragcourse.grading.contract import Contract
-from ragcourse.grading.expect import Mismatch, expect_equal, expect_true
+from ragcourse.grading.expect import Mismatch, expect_equal, expect_true, when_raised
 from ragcourse.grading.plain import plain
 
 contract = Contract("3.3", task="insert a tower into a skip list, linked on each of its levels")
 
 Tower = tuple[int, int]  # key and height
-MOST = 200
-SECONDS = 2.0  # links in a circle are walked for ever
+MOST = 60  # towers on a level, twice as many as there ever are
+MOST_COMPARISONS = 600  # of one insertion: every tower on every level, and as many again
+SECONDS = 2.0
+CIRCLE = "set the new tower's link before its predecessor's: the other way round, the tower links to itself"
+NEW_LEVEL = "the head must have the missing levels first; on a new level the head is the predecessor"
+TOO_LOW = "is a tower asked for its link on a level that it does not reach? each level has its own predecessor"
 
 
 class _Less:
-    """``a < b``, counted."""
+    """``a < b``, counted; it ends a search that walks in a circle."""
 
     def __init__(self) -> None:
         self.calls = 0
 
     def __call__(self, a: Any, b: Any) -> bool:
         self.calls += 1
+        if self.calls > MOST_COMPARISONS:
+            raise Mismatch(f"{b!r} was compared with {a!r}, and the search did not end", cause=CIRCLE)
         return bool(a < b)
 
 
-def _filled(implementation: Any, towers: Sequence[Tower], *less: Any) -> Any:
-    skip = implementation(*less)
-    for key, height in towers:
-        skip.add(key, height)
+def _filled(implementation: Any, towers: Sequence[Tower], less: _Less) -> Any:
+    skip, top = implementation(less), 1
+    for place, (key, height) in enumerate(towers):
+        less.calls = 0
+        with when_raised(IndexError, NEW_LEVEL if height > top else TOO_LOW, given=_given(towers)):
+            skip.add(key, height)
+        top = max(top, height)
+        if place == 0:
+            _levels(skip)  # before a search that asks no `less` walks in a circle
     return skip
 
 
@@ -54,7 +65,7 @@ def _levels(skip: Any) -> list[list[Any]]:
                 level < len(links), f"level {level} leads to a tower that is lower", got=keys, cause=cause
             )
             expect_true(
-                len(keys) <= MOST, f"level {level} goes round in a circle", got=keys[:20], cause=cause
+                len(keys) <= MOST, f"level {level} goes round in a circle", got=keys[:20], cause=CIRCLE
             )
             tower = links[level]
         found.append(keys)

@@ -58,13 +58,14 @@ class CodedIndex(VectorIndex):
     """``rerank`` > 0 keeps the vectors and measures so many candidates again, or as many as a search asks."""
 
     tuning: ClassVar[tuple[str, ...]] = ("rerank",)
-    trained = False
 
     def __init__(self, dim: int, metric: Metric, rerank: int, seed: int) -> None:
         super().__init__(dim, metric)
         if not isinstance(rerank, (int, np.integer)) or isinstance(rerank, bool) or rerank < 0:
             raise ValueError(f"rerank is {rerank!r}; give the number of candidates to measure again, or 0")
         self.rerank, self.seed = int(rerank), seed
+        self.trained = False
+        """Are vectors turned into codes?"""
         self._kept = np.empty((0, self.dim), np.float32)
 
     def train(self, sample: ArrayLike) -> None:

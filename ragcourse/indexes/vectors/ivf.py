@@ -71,6 +71,7 @@ class IVF(VectorIndex):
         self.nlist, self.nprobe = at_least_one("nlist", nlist), at_least_one("nprobe", nprobe)
         self.seed = seed
         self.trained = centroids is not None
+        """Are there centroids? Until then there is one list."""
         if centroids is None:
             self._cells = Cells(np.zeros((1, self.dim), np.float32), metric)
         else:

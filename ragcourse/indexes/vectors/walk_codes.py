@@ -87,7 +87,7 @@ class WalkCodes:
         if fit:
             self.fit(graph.vectors[:last])
         if fit or first == 0:
-            rows = np.empty_like(graph.vectors, np.int8) if self.int8 else graph.vectors
+            rows = _aligned(graph.vectors.shape) if self.int8 else graph.vectors
             frame = np.stack([self.spread**2, self.mean * (not self.int8)])
             graph, first = graph._replace(rows=rows, frame=frame), 0
         for at in range(first, last, 4096):
@@ -108,3 +108,11 @@ class WalkCodes:
             scale[:, 0] = unit[:, 0]
         scale[:, 1] = np.einsum("ij,ij->i", rows, rows) / 2 if self.centred else 0
         return codes, scale
+
+
+def _aligned(shape: tuple[int, ...]) -> NDArray[np.int8]:
+    """Room that begins with a cache line: a row of 128 bytes then lies in two lines, not in three."""
+    count = shape[0] * shape[1]
+    raw = np.empty(count + 64, np.int8)
+    begin = -raw.ctypes.data % 64
+    return raw[begin : begin + count].reshape(shape)
