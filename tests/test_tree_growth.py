@@ -8,9 +8,15 @@ from typing import Any
 
 import pytest
 
-from ragcourse.indexes.keys import BPlusTree, BTree
+from ragcourse.indexes.keys import BPlusTree, BTree, HashTable
 from ragcourse.widgets.base import pack
-from ragcourse.widgets.growth_lists import hash_table_frames, search, skip_list_frames, tower_heights
+from ragcourse.widgets.growth_lists import (
+    MOST_LOAD,
+    hash_table_frames,
+    search,
+    skip_list_frames,
+    tower_heights,
+)
 from ragcourse.widgets.growth_trees import GrowingTree, tree_frames
 from ragcourse.widgets.growth_trie import trie_frames
 from ragcourse.widgets.lookup_pictures import draw_counts, draw_steps, draw_times
@@ -107,10 +113,21 @@ def test_a_trie_shows_what_is_shared() -> None:
 
 
 def test_a_hash_table_doubles_when_its_load_is_too_high() -> None:
-    frames = hash_table_frames([0, 4, 8, 12, 16, 20, 24])
-    assert rows(frames[-2], "slot") == [["0", "1", "2", "3"]] and "1.75 keys a slot" in frames[-2].caption
-    assert rows(frames[-1], "slot") == [[str(slot) for slot in range(8)]]
-    assert rows(frames[-1], "key") == [["0", "4"], ["8", "12"], ["16", "20"], ["24"]]
+    frames = hash_table_frames([0, 4, 8, 12, 16])
+    assert rows(frames[-2], "slot") == [["0", "1", "2", "3"]] and "1.25 keys a slot" in frames[-2].caption
+    assert rows(frames[-1], "slot") == [[str(slot) for slot in range(8)]] and "8 slots" in frames[-1].caption
+    assert rows(frames[-1], "key") == [["0", "4"], ["8", "12"], ["16"]]
+    assert HashTable[int, None]().load_factor == MOST_LOAD
+
+
+def test_a_long_hash_table_goes_on_in_a_second_row_below_all_chains() -> None:
+    result = run(structure="hash table", numbers=f"{NUMBERS} 32 64 96 128")
+    last = hash_table_frames([int(key) for key in result["keys"]])[-1]
+    assert rows(last, "slot") == [[str(slot) for slot in slots] for slots in (range(16), range(16, 32))]
+    below = next(box.y for box in last.boxes if box.name == "slot 16")
+    assert all((box.y < below) == (int(box.text) % 32 < 16) for box in last.boxes if box.name[:3] == "key")
+    assert len({(box.x, box.y) for box in last.boxes}) == len(last.boxes)
+    assert "25 keys in 32 slots; the longest chain has 4" in result["summary"]
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)

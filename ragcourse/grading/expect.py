@@ -1,7 +1,7 @@
 """What a check says with: `expect_equal`, `expect_true` and `expect_error`; `when_raised` explains an error.
 
-Each `expect` raises `Mismatch` with what was given, expected and got, and a likely cause. Compute the expected value
-before you call the learner's code, from your own oracle: never from the learner's code.
+Each `expect` raises `Mismatch` with what was given, expected and got, and a likely cause. Compute the
+expected value before you call the learner's code, from your own oracle: never from the learner's code.
 """
 
 from __future__ import annotations

@@ -97,7 +97,8 @@ def _towers(
 
 # ---- hash table ----
 
-FIRST_SLOTS, MOST_LOAD = 4, 1.5
+FIRST_SLOTS, MOST_LOAD = 4, 1.0  # the load as in the library
+ROW = 16  # slots
 
 
 def hash_table_frames(keys: Sequence[int]) -> list[Frame]:
@@ -124,7 +125,7 @@ def hash_table_frames(keys: Sequence[int]) -> list[Frame]:
             slots *= 2
             chains = list(_spread(chains, slots))
             caption = (
-                f"Above {MOST_LOAD}: {slots} slots from now on, and every key moves to its own remainder."
+                f"Above {MOST_LOAD:g}: {slots} slots from now on, and every key moves to its own remainder."
             )
             frames.append(_slots(caption, key, chains, None, None))
     return frames
@@ -136,13 +137,15 @@ def _spread(chains: Sequence[Sequence[int]], slots: int) -> Iterator[list[int]]:
 
 
 def _slots(caption: str, key: int, chains: Sequence[Sequence[int]], at: int | None, new: int | None) -> Frame:
-    frame = Frame(caption, str(key))
+    frame, top = Frame(caption, str(key)), 0.4
     for slot, chain in enumerate(chains):
-        x = 0.5 + slot * 1.1
+        if slot and slot % ROW == 0:  # below the longest chain of the row before
+            top += 1.3 + 1.2 * max(map(len, chains[slot - ROW : slot]))
+        x = 0.5 + slot % ROW * 1.1
         look = "path" if slot == at else "plain"
-        frame.boxes.append(Box(f"slot {slot}", x, 0.4, str(slot), 1.0, 0.7, look, bold=slot == at))
+        frame.boxes.append(Box(f"slot {slot}", x, top, str(slot), 1.0, 0.7, look, bold=slot == at))
         for depth, stored in enumerate(chain):
-            y = 1.75 + depth * 1.2
+            y = top + 1.35 + depth * 1.2
             frame.lines.append(
                 Line(f"link {stored}", x, y - 1.2 + (0.35 if depth == 0 else 0.4), x, y - 0.4, look)
             )

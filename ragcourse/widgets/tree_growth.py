@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def _summary(params: Mapping[str, Any], last: Frame) -> str:
         return f"{count} words of {letters} letters in {len(last.boxes) - 1} nodes below the root."
     if kind == "hash table":
         slots = sum(box.name.startswith("slot") for box in last.boxes)
-        longest = _longest_chain(last.boxes)
+        longest = max(Counter(int(key) % slots for key in keys).values())
         return f"{count} keys in {slots} slots; the longest chain has {longest}."
     if kind.startswith("skip list"):
         cells = [
@@ -110,8 +111,3 @@ def _summary(params: Mapping[str, Any], last: Frame) -> str:
     nodes = [box for box in last.boxes if box.name.startswith("box")]
     levels = len({box.y for box in nodes})
     return f"{count} keys in {len(nodes)} nodes on {levels} levels, all leaves on the lowest."
-
-
-def _longest_chain(boxes: Sequence[Any]) -> int:
-    columns = [box.x for box in boxes if box.name.startswith("key")]
-    return max(columns.count(x) for x in columns)

@@ -143,6 +143,13 @@ class _ValueErrorOfTheList(Right):
         self.prune(path, word)
 
 
+class _SpeltWrong(Right):
+    def remove(self, word: str, value: int) -> None:
+        path = self.path(word)
+        if value not in path[-1].get(THE_END, []):  # type: ignore[name-defined]  # noqa: F821
+            raise KeyError(word)
+
+
 class _MakesTheWay(Right):
     """Walks with ``setdefault``, so that a look for an unknown word leaves its letters behind."""
 
@@ -172,6 +179,7 @@ class _CallsItself(Right):
 
 
 WRONG: dict[str, tuple[Callable[..., Any], str]] = {
+    "a name spelt wrong": (_SpeltWrong, "is the name spelt as where it is defined"),
     "never prunes": (_NeverPrunes, "cut from the end of the word upwards"),
     "prunes one node": (_PrunesOneNode, "cut from the end of the word upwards"),
     "cuts the whole path": (_CutsTheWholePath, "still on the way to longer words"),

@@ -63,6 +63,14 @@ class Right:
 right = Right
 
 
+def path(root: Node, key: Any) -> list[Node]:
+    """The lesson's function, beside the class."""
+    nodes = [root]
+    while nodes[-1].children and key not in nodes[-1].keys:
+        nodes.append(nodes[-1].children[bisect_left(nodes[-1].keys, key)])
+    return nodes
+
+
 class LowerMiddle(Right):
     """Just as good: of two middle keys the lower one goes up."""
 
@@ -183,6 +191,20 @@ class _LooksInTheLeafOnly(_KeepsDuplicates):
             super().add(key)
 
 
+class _HidesTheFunction(Right):
+    def add(self, key: Any) -> None:
+        path = path(self.root, key)  # type: ignore[no-redef, has-type]  # noqa: F823
+        if key not in path[-1].keys:
+            insort(path[-1].keys, key)
+
+
+class _CountsInHalves(Right):
+    """Bayer and McCreight's k: a node has up to 2k keys, here with k rounded down from half of the order."""
+
+    def too_full(self, node: Node) -> bool:
+        return len(node.keys) > 2 * (self.order // 2)
+
+
 class _Unsorted(Right):
     def add(self, key: Any) -> None:
         path = self.path(key)
@@ -206,5 +228,9 @@ WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "splits at the end": (_SplitsAtTheEnd, "two stay, the third goes up"),
     "keeps duplicates": (_KeepsDuplicates, "look whether the key is in the node"),
     "looks in the leaf only": (_LooksInTheLeafOnly, "look whether the key is in the node"),
+    "splits a key early, told in the singular": (_SplitsEarly, "1 item was expected, there are 2"),
+    "forgets the children, told in the singular": (_ForgetsTheChildren, "a node has 1 key and 4 children"),
+    "hides the function path": (_HidesTheFunction, "does yours have the name of the function"),
+    "counts in halves": (_CountsInHalves, "a leaf is too full as soon as it has `order` keys"),
     "unsorted": (_Unsorted, "insert into the leaf where the key belongs"),
 }

@@ -101,6 +101,31 @@ class _HeadStaysLowAndFails(Right):
         pass
 
 
+class _RaisesTheHeadTooLate(Right):
+    """Looks for the predecessors first: on the new levels there is none among them."""
+
+    def add(self, key: Any, height: int) -> None:
+        before = self.before(key)
+        self.raise_head(height)
+        self.link(Tower(key, height), before)
+
+
+class _OnePredecessorAndFails(Right):
+    def link(self, tower: Tower, before: list[Tower]) -> None:
+        for level in range(len(tower.next)):
+            tower.next[level] = before[0].next[level]
+            before[0].next[level] = tower
+
+
+class _LinksBack(Right):
+    """From the second tower on: the last one of a level links back to the first."""
+
+    def link(self, tower: Tower, before: list[Tower]) -> None:
+        super().link(tower, before)
+        if tower.next[0] is None and before[0] is not self.head:
+            tower.next[0] = self.head.next[0]
+
+
 class _KeepsDuplicates(Right):
     def add(self, key: Any, height: int) -> None:
         self.raise_head(height)
@@ -147,6 +172,10 @@ class _DoesNotAskLess(Right):
             self.link(Tower(key, height), before)
 
 
+class _WrongOrderWithoutLess(_WrongOrderOfLinks, _DoesNotAskLess):
+    """Its search cannot be ended by `less`."""
+
+
 class _NewestFirst(Right):
     """Puts every tower behind the head."""
 
@@ -174,9 +203,13 @@ WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "lowest level only": (_LowestLevelOnly, "link the tower behind the head, on every level"),
     "one predecessor for all": (_OnePredecessor, "on each level remember the last tower"),
     "loses the rest": (_LosesTheRest, "takes over the link of the one before it"),
-    "links in the wrong order": (_WrongOrderOfLinks, "goes round in a circle"),
+    "links in the wrong order": (_WrongOrderOfLinks, "set the new tower's link before its predecessor's"),
+    "the same, and asks no less": (_WrongOrderWithoutLess, "set the new tower's link before"),
+    "links back": (_LinksBack, "no link leads to a tower that stands before"),
+    "one predecessor, and fails": (_OnePredecessorAndFails, "a level that it does not reach"),
+    "raises the head too late": (_RaisesTheHeadTooLate, "on a new level the head is the predecessor"),
     "the head stays low": (_HeadStaysLow, "on every level from 0 to height − 1"),
-    "the head stays low, and fails": (_HeadStaysLowAndFails, "list index out of range"),
+    "the head stays low, and fails": (_HeadStaysLowAndFails, "the head must have the missing levels first"),
     "keeps duplicates": (_KeepsDuplicates, "behind the last smaller key on level 0"),
     "walks the lowest level": (_WalksTheLowestLevel, "begin at the top level"),
     "starts again on each level": (_StartsAgainOnEachLevel, "begin at the top level"),

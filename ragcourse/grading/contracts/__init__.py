@@ -14,6 +14,7 @@ never trust the learner's objects (`__eq__`, `__repr__` and so on are not called
 - `expect_equal(got, expected, given=…, cause=…)`: deep comparison; numbers within `rel` and `abs_`.
 - `expect_true(condition, message, given=…, got=…, cause=…)`: a property.
 - `expect_error(ValueError, lambda: …, mentions="k", given=…)`: bad input is refused with a text that helps.
+- `with when_raised(IndexError, cause, given=…):` around a call: a likely cause for an error of the learner's.
 - `for_each(cases, test, valid=…)`: many cases, smallest first; the learner sees the smallest that fails, and
   learns when an argument was changed. `valid` allows it to make the case smaller still by dropping items.
 

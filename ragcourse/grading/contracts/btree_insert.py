@@ -173,7 +173,7 @@ def inner_split(BTree: Any, rng: np.random.Generator) -> None:
 def any_keys(BTree: Any, rng: np.random.Generator) -> None:
     cases: list[Case] = [
         (order, rng.permutation(99)[:count].tolist())
-        for order, count in ((3, 24), (4, 9), (4, 24), (5, 30), (6, 30), (7, 30))
+        for order, count in ((3, 24), (4, 4), (4, 9), (4, 24), (5, 30), (6, 6), (6, 30), (7, 30))
     ]
     words = ["trie", "hash", "tree", "list", "scan", "skip", "leaf", "root", "node", "key"]
     _check_all(BTree, [*cases, (4, rng.permutation(words).tolist())])

@@ -20,53 +20,56 @@ contract = Contract("3.3", task="insert a tower into a skip list, linked on each
 
 Tower = tuple[int, int]  # key and height
 MOST = 60  # towers on a level, twice as many as there ever are
-MOST_COMPARISONS = 600  # of one insertion: every tower on every level, and as many again
+MOST_COMPARISONS = 600  # of one insertion; 31 towers on 5 levels could ask for 160
 SECONDS = 2.0
 CIRCLE = "set the new tower's link before its predecessor's: the other way round, the tower links to itself"
+BACK = "the new tower takes over the link of the one before it; no link leads to a tower that stands before"
 NEW_LEVEL = "the head must have the missing levels first; on a new level the head is the predecessor"
-TOO_LOW = "is a tower asked for its link on a level that it does not reach? each level has its own predecessor"
+TOO_LOW = "is a tower asked for a link on a level that it does not reach? each level has its own predecessor"
 
 
 class _Less:
     """``a < b``, counted; it ends a search that walks in a circle."""
 
     def __init__(self) -> None:
-        self.calls = 0
+        self.calls, self.given = 0, ""
 
     def __call__(self, a: Any, b: Any) -> bool:
         self.calls += 1
         if self.calls > MOST_COMPARISONS:
-            raise Mismatch(f"{b!r} was compared with {a!r}, and the search did not end", cause=CIRCLE)
+            message = f"after {MOST_COMPARISONS} comparisons the search had not ended"
+            raise Mismatch(message, given=self.given, cause=BACK)
         return bool(a < b)
 
 
-def _filled(implementation: Any, towers: Sequence[Tower], less: _Less) -> Any:
-    skip, top = implementation(less), 1
-    for place, (key, height) in enumerate(towers):
-        less.calls = 0
-        with when_raised(IndexError, NEW_LEVEL if height > top else TOO_LOW, given=_given(towers)):
+def _filled(implementation: Any, towers: Sequence[Tower], *less: _Less) -> Any:
+    skip, top = implementation(*less), 1
+    for count, (key, height) in enumerate(towers, 1):
+        for counter in less:
+            counter.calls, counter.given = 0, _shown(towers[:count])
+        cause = NEW_LEVEL if height > top else TOO_LOW
+        with when_raised(IndexError, cause, given=_shown(towers[:count])):
             skip.add(key, height)
         top = max(top, height)
-        if place == 0:
-            _levels(skip)  # before a search that asks no `less` walks in a circle
+        if count == 1:
+            _levels(skip, towers[:1])  # a circle ends here, also for a search that asks no `less`
     return skip
 
 
-def _levels(skip: Any) -> list[list[Any]]:
+def _levels(skip: Any, towers: Sequence[Tower]) -> list[list[Any]]:
     """The keys met on each level, from the lowest to the highest that has any."""
-    found: list[list[Any]] = []
+    found, given = list[list[Any]](), _given(towers)
     for level, first in enumerate(skip.head.next):
         keys, tower = list[Any](), first
         while tower is not None:
             keys.append(plain(tower.key))
             links = tower.next
             cause = "a tower of height h has h links, and is linked on the levels 0 to h − 1 only"
-            expect_true(
-                level < len(links), f"level {level} leads to a tower that is lower", got=keys, cause=cause
-            )
-            expect_true(
-                len(keys) <= MOST, f"level {level} goes round in a circle", got=keys[:20], cause=CIRCLE
-            )
+            lower = f"level {level} leads to a tower that is lower"
+            expect_true(level < len(links), lower, given=given, got=keys, cause=cause)
+            circle = f"level {level} goes round in a circle"
+            cause = CIRCLE if keys[-2:-1] == keys[-1:] else BACK
+            expect_true(len(keys) <= MOST, circle, given=given, got=keys[:20], cause=cause)
             tower = links[level]
         found.append(keys)
     while found and not found[-1]:
@@ -82,22 +85,26 @@ def _expected(towers: Sequence[Tower]) -> list[list[int]]:
     return [sorted(key for key, height in first.items() if height > level) for level in range(top)]
 
 
+def _shown(towers: Sequence[Tower]) -> str:
+    return "(key, height): " + ", ".join(map(str, towers))
+
+
 def _given(towers: Sequence[Tower]) -> str:
-    return "(key, height): " + ", ".join(map(str, towers)) + "; the keys on each level, lowest first"
+    return f"{_shown(towers)}; the keys on each level, lowest first"
 
 
 def _expect(implementation: Any, towers: Sequence[Tower], cause: str) -> None:
-    got = _levels(_filled(implementation, towers))
+    got = _levels(_filled(implementation, towers, _Less()), towers)
     expect_equal(got, _expected(towers), given=_given(towers), cause=cause)
 
 
 @contract.check("the first key is on each of its levels", points=1, seconds=SECONDS)
 def first(SkipList: Any, rng: np.random.Generator) -> None:
     key = int(rng.integers(100))
+    cause = "link the tower behind the head, on every level from 0 to height − 1"
     for height in (1, 3):
-        _expect(
-            SkipList, [(key, height)], "link the tower behind the head, on every level from 0 to height − 1"
-        )
+        got = _levels(_filled(SkipList, [(key, height)]), [(key, height)])
+        expect_equal(got, _expected([(key, height)]), given=_given([(key, height)]), cause=cause)
 
 
 @contract.check("low towers: a sorted list", points=2, seconds=SECONDS)
@@ -138,7 +145,7 @@ def twice(SkipList: Any, rng: np.random.Generator) -> None:
 def random_towers(SkipList: Any, rng: np.random.Generator) -> None:
     def test(towers: list[Tower]) -> None:
         expected = _expected(towers)
-        expect_equal(_levels(_filled(SkipList, towers)), expected, given=_given(towers))
+        expect_equal(_levels(_filled(SkipList, towers, _Less()), towers), expected, given=_given(towers))
 
     cases = []
     for count in (4, 8, 16):

@@ -117,7 +117,10 @@ class BPlusTree(KeyIndex[K, V]):
         return chain.from_iterable(slices(*self._find(low), *self._find(high), self._counter))
 
     def remove(self, key: K, value: V | Whole = ALL) -> int:
-        """Take entries out of their leaves, and refill what holds too few. O(log n) for each."""
+        """Take entries out of their leaves, and refill what holds too few. O(log n) for each.
+
+        One value of a key that has d of them takes O(d) more, to look for it.
+        """
         if not self.get(key):
             raise no_such(key)
         gone = 0

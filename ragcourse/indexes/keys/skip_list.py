@@ -147,7 +147,10 @@ class SkipList(KeyIndex[K, V]):
         return node.key, node.value
 
     def remove(self, key: K, value: V | Whole = ALL) -> int:
-        """Pugh's Delete: find the node before it on every level, link past it. O(log n)."""
+        """Pugh's Delete: find the node before it on every level, link past it. O(log n).
+
+        One value of a key that has d of them takes O(d) more, to look for it.
+        """
         before, _ = self._before(key)
         node = before[0].next[0]
         if node is None or node.key != key:
