@@ -11,10 +11,13 @@ from ragcourse.documents import Hit, Node
 from ragcourse.indexes.keys.base import KeyIndex
 from ragcourse.indexes.sharing import SharedLock
 
+Bucket = dict[str, None]
+"""The ids of the nodes with one key, in order of adding: its only value, so that none is searched for."""
+
 
 @runtime_checkable
 class _Prefixed(Protocol):
-    def prefix(self, prefix: str) -> Iterator[tuple[str, str]]: ...
+    def prefix(self, prefix: str) -> Iterator[tuple[str, Bucket]]: ...
 
 
 def whole_text(text: str) -> list[str]:
@@ -36,7 +39,7 @@ class KeyNodeIndex:
     """
 
     def __init__(
-        self, keys: KeyIndex[str, str], keys_of: Callable[[str], Collection[str]] = whole_text
+        self, keys: KeyIndex[str, Bucket], keys_of: Callable[[str], Collection[str]] = whole_text
     ) -> None:
         self.keys, self.keys_of = keys, keys_of
         self._nodes: dict[str, Node] = {}
@@ -49,7 +52,10 @@ class KeyNodeIndex:
                 self._forget(node.id)
                 self._nodes[node.id] = node
                 for key in self._keys(node.text):
-                    self.keys.add(key, node.id)
+                    if found := self.keys.get(key):
+                        found[0][node.id] = None
+                    else:
+                        self.keys.add(key, {node.id: None})
 
     def remove(self, ids: Iterable[str]) -> None:
         """Forget nodes; unknown ids are ignored."""
@@ -64,16 +70,20 @@ class KeyNodeIndex:
         with self._lock.shared:
             for place, key in enumerate(wanted, start=1):
                 if query.endswith("*") and place == len(wanted) and isinstance(self.keys, _Prefixed):
-                    shared.update({node_id: None for _, node_id in self.keys.prefix(key)}.keys())
-                else:
-                    shared.update(self.keys.get(key))
+                    starting = self.keys.prefix(key)
+                    shared.update({node_id: None for _, bucket in starting for node_id in bucket}.keys())
+                elif found := self.keys.get(key):
+                    shared.update(found[0].keys())
             best = shared.most_common(k)
             return [Hit(self._nodes[node_id], count / len(wanted)) for node_id, count in best]
 
     def _forget(self, node_id: str) -> None:
         if node := self._nodes.pop(node_id, None):
             for key in self._keys(node.text):
-                self.keys.remove(key, node_id)
+                (bucket,) = self.keys.get(key)
+                del bucket[node_id]
+                if not bucket:
+                    self.keys.remove(key)
 
     def _keys(self, text: str) -> list[str]:
         return list(dict.fromkeys(self.keys_of(text)))  # each once

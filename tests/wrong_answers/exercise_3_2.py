@@ -193,7 +193,7 @@ class _LooksInTheLeafOnly(_KeepsDuplicates):
 
 class _HidesTheFunction(Right):
     def add(self, key: Any) -> None:
-        path = path(self.root, key)  # type: ignore[no-redef, has-type]  # noqa: F823
+        path = path(self.root, key)  # noqa: F823
         if key not in path[-1].keys:
             insort(path[-1].keys, key)
 

@@ -244,15 +244,15 @@ def forget(graph: Graph, dead: Mask, orphans: Ints, ancestors: Ints) -> None:
     found = np.empty(2 * M + 4 * M * M, np.int32)
     for node in range(len(dead)):
         for layer in range(0 if dead[node] else graph.level[node] + 1):
-            count, broken, now = 0, False, now + 1
-            seen[node] = now
-            for e in links_of(graph, layer, node):
-                if e >= 0:
-                    broken |= dead[e]
-                    for f in links_of(graph, layer, e) if dead[e] else np.full(1, e, np.int32):
+            row, broken = links_of(graph, layer, node), False
+            for e in row:
+                broken |= e >= 0 and dead[e]
+            if broken:
+                seen[node], count, now = now + 1, 0, now + 1
+                for e in row:
+                    for f in links_of(graph, layer, e) if e >= 0 and dead[e] else np.full(1, e, np.int32):
                         if f >= 0 and not dead[f] and seen[f] != now:
                             seen[f], found[count], count = now, f, count + 1
-            if broken:
                 select_neighbors_heuristic(graph, layer, node, found[:count], 2 * M if layer == 0 else M)
 
 
