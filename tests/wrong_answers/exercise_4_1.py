@@ -86,6 +86,22 @@ def buffered_addition(points: Any, centroids: Any) -> Step:
     return nearest, moved, float(distances.min(axis=1).sum())
 
 
+def counts_end_early(points: Any, centroids: Any) -> Step:
+    """``bincount`` without ``minlength``: no rows after the last centroid that has points."""
+    nearest, moved, error = right(points, centroids)
+    return nearest, moved[: len(np.bincount(nearest))], error
+
+
+def counts_do_not_fit(points: Any, centroids: Any) -> Step:
+    """The same, where the shorter counts meet the sums and raise an error."""
+    nearest, distances = _nearest(points, centroids)
+    sums = np.zeros(centroids.shape)
+    np.add.at(sums, nearest, points)
+    counts = np.bincount(nearest)[:, None]
+    moved = np.where(counts > 0, sums / np.maximum(counts, 1), centroids)
+    return nearest, moved, float(distances.min(axis=1).sum())
+
+
 def mean_of_the_transpose(points: Any, centroids: Any) -> Step:
     nearest, moved, error = right(points, centroids)
     means = [points[nearest == c].mean() if c in nearest else moved[c, 0] for c in range(len(moved))]
@@ -133,11 +149,13 @@ WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "zero where empty": (zero_when_empty, "keep the old row where the count is 0"),
     "empty ones are dropped": (drops_the_empty, "keep the old row where the count is 0"),
     "the last of a tie": (last_of_a_tie, "the smaller number wins"),
-    "an addition that forgets": (buffered_addition, "the mean goes over the points"),
+    "an addition that forgets": (buffered_addition, "repeated rows added only once"),
+    "counts without minlength": (counts_end_early, "without minlength=c"),
+    "counts without minlength, an error": (counts_do_not_fit, "without minlength=c"),
     "one mean for all dimensions": (mean_of_the_transpose, "the mean goes over the points"),
     "the centroids changed in place": (in_place, "your code changed its argument"),
     "the median": (median_for_mean, "the mean goes over the points"),
-    "never moves": (never_moves, "the mean goes over the points"),
+    "never moves": (never_moves, "at ['moved']: "),
     "the error after the move": (_with_error(_after_the_move), "to the centroids that were given"),
     "distances not squared": (_with_error(_distances_not_squared), "squared distances, summed"),
     "the mean error": (

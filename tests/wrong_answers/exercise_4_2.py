@@ -95,6 +95,34 @@ def cut_short(query: Any, k: int, nprobe: int, centroids: Any, lists: Any, vecto
     return ids[ids >= 0], found[ids >= 0]
 
 
+def first_list_unpadded(query: Any, k: int, nprobe: int, centroids: Any, lists: Any, vectors: Any) -> Found:
+    """Another list and no padding: often too short, and not for want of padding alone."""
+    ids, found = first_lists(query, k, nprobe, centroids, lists, vectors)
+    return ids[ids >= 0], found[ids >= 0]
+
+
+def all_candidates(query: Any, k: int, nprobe: int, centroids: Any, lists: Any, vectors: Any) -> Found:
+    _refuse(k, nprobe)
+    return right(query, len(vectors), nprobe, centroids, lists, vectors)
+
+
+def partitioned(query: Any, k: int, nprobe: int, centroids: Any, lists: Any, vectors: Any) -> Found:
+    """``argpartition`` needs more lists than it is asked for."""
+    _refuse(k, nprobe)
+    probed = np.argpartition(_squared(query, centroids), nprobe)[:nprobe]
+    return _best(query, k, np.concatenate([lists[number] for number in probed]), vectors)
+
+
+def fills_all_places(query: Any, k: int, nprobe: int, centroids: Any, lists: Any, vectors: Any) -> Found:
+    ids, found = np.full(k, -1), np.full(k, np.inf)
+    ids[:], found[:] = cut_short(query, k, nprobe, centroids, lists, vectors)
+    return ids, found
+
+
+def renamed(q: Any, k: int, nprobe: int, centroids: Any, lists: Any, vectors: Any) -> Found:
+    return right(q, k, nprobe, centroids, lists, vectors)
+
+
 def padded_with_zero(query: Any, k: int, nprobe: int, centroids: Any, lists: Any, vectors: Any) -> Found:
     ids, found = right(query, k, nprobe, centroids, lists, vectors)
     return np.where(ids < 0, 0, ids), np.where(ids < 0, 0, found)
@@ -151,6 +179,11 @@ WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "goes on until it has enough": (until_enough, "fewer than k found"),
     "positions for ids": (positions, "an id is the row in vectors"),
     "fewer than k": (cut_short, "always k ids and k distances"),
+    "more than k": (all_candidates, "always k ids and k distances"),
+    "the first list, not padded": (first_list_unpadded, "by the distance from the query to their centroids"),
+    "argpartition out of bounds": (partitioned, "np.argpartition wants a place that exists"),
+    "all places filled": (fills_all_places, "fewer than k may be found"),
+    "an argument renamed": (renamed, "keep the argument names"),
     "padded with zeros": (padded_with_zero, "always k ids and k distances"),
     "list by list": (list_by_list, "collect candidates from all lists, then sort"),
     "skips empty lists": (skips_empty_lists, "an empty list counts as one"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 
 from ragcourse.grading.cases import for_each
 from ragcourse.grading.contract import Contract
-from ragcourse.grading.expect import expect_equal, expect_error, expect_true
+from ragcourse.grading.expect import error_text, expect_equal, expect_error, expect_true
 from ragcourse.grading.plain import plain
 
 contract = Contract("4.2", task="find the k nearest in the nprobe nearest lists of an inverted file")
@@ -18,6 +20,18 @@ contract = Contract("4.2", task="find the k nearest in the nprobe nearest lists 
 Case = dict[str, Any]  # the six arguments by name
 
 _BOTH = "return ids (k,) and squared distances (k,), the nearest first"
+_FULL = "always k ids and k distances: start from np.full(k, -1) and np.full(k, np.inf)"
+_LIKELY = (  # a part of the error's text, and what may have caused it
+    ("unexpected keyword", "keep the argument names: query, k, nprobe, centroids, lists, vectors"),
+    ("required positional", "keep the argument names: query, k, nprobe, centroids, lists, vectors"),
+    (
+        "kth(",
+        "np.argpartition wants a place that exists, but nprobe may be the number of lists or more, and k the "
+        "number of candidates or more: np.argsort(…)[:nprobe] has no such limit",
+    ),
+    ("out of bounds", "there may be fewer lists than nprobe, and fewer candidates than k: slices allow it"),
+    ("broadcast", "fewer than k may be found: fill ids[:len(best)], not all of ids"),
+)
 
 
 def _squared(query: NDArray[Any], rows: NDArray[Any]) -> NDArray[np.float64]:
@@ -49,13 +63,35 @@ def _random(rng: np.random.Generator, n: int, nlist: int, d: int, *, k: int, npr
     return {**settings, "centroids": centroids, "lists": lists, "vectors": vectors}
 
 
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Give an error of the learner's code a likely cause, by its text."""
+    try:
+        yield
+    except (TypeError, ValueError, IndexError) as error:
+        text = error_text(error)
+        for part, cause in _LIKELY:
+            if part in text:
+                error.__dict__.setdefault("likely_cause", cause)
+        raise
+
+
 def _search(implementation: Any, case: Case, cause: str) -> None:
     ids, distances = _expected(case)
-    got = plain(implementation(**case))
+    with _explained():
+        got = plain(implementation(**case))
     two = isinstance(got, (tuple, list)) and len(got) == 2
     expect_true(two, "the answer has not two parts", got=got, cause=_BOTH)
-    expect_equal(got[0], ids, cause=cause)
-    expect_equal(got[1], distances, rel=1e-3, abs_=1e-4, cause="squared L2 distances, of the ids beside them")
+    in_distances = "squared L2 distances, of the ids beside them"
+    if any(_length(part) != case["k"] for part in got):
+        cause = in_distances = _FULL if -1 in ids else f"{_FULL}. Or was the wrong list opened? {cause}"
+    expect_equal({"ids": got[0]}, {"ids": ids}, cause=cause)
+    expect_equal({"distances": got[1]}, {"distances": distances}, rel=1e-3, abs_=1e-4, cause=in_distances)
+
+
+def _length(part: Any) -> int:
+    sequence = isinstance(part, (list, tuple)) or (isinstance(part, np.ndarray) and part.ndim > 0)
+    return len(part) if sequence else 0
 
 
 @contract.check("with all lists probed it is the exact search", points=2)
@@ -95,8 +131,7 @@ def crossing(implementation: Any, rng: np.random.Generator) -> None:
 @contract.check("fewer than k found: the rest is -1 and infinity", points=2)
 def padded(implementation: Any, rng: np.random.Generator) -> None:
     cases = [_random(rng, n, nlist, 2, k=n + 2, nprobe=1) for n, nlist in ((2, 1), (5, 2), (20, 3))]
-    cause = "always k ids and k distances: start from np.full(k, -1) and np.full(k, np.inf)"
-    for_each(cases, lambda case: _search(implementation, case, cause))
+    for_each(cases, lambda case: _search(implementation, case, _FULL))
 
 
 @contract.check("empty lists, and more probes than lists, are no trouble", points=1)

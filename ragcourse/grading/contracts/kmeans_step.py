@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ragcourse.grading.cases import for_each
 from ragcourse.grading.contract import Contract
-from ragcourse.grading.expect import expect_equal, expect_true
+from ragcourse.grading.expect import expect_equal, expect_true, when_raised
 from ragcourse.grading.plain import plain
 
 contract = Contract("4.1", task="one step of k-means: assign every point, move every centroid")
@@ -19,6 +19,11 @@ Case = dict[str, Floats]  # "points" (n, d), "centroids" (c, d)
 
 _NEAR = {"rel": 1e-3, "abs_": 1e-4}  # float32 sums in any order
 _THREE = "return three things: nearest (n,), moved (c, d) and the error, one number"
+_ONCE = "or were repeated rows added only once, as sums[nearest] += points does? np.add.at adds them all"
+_ROWS = (
+    "a centroid without points still has a row: np.bincount without minlength=c ends at the last centroid "
+    "that has points; then keep the old row where the count is 0"
+)
 
 
 def _distances(case: Case) -> NDArray[np.float64]:
@@ -49,11 +54,19 @@ def _case(rng: np.random.Generator, n: int, c: int, d: int, *, far: float = 0.0)
 
 
 def _step(implementation: Any, case: Case) -> tuple[Any, Any, Any]:
-    got = plain(implementation(case["points"], case["centroids"]))
+    last_is_empty = _expected(case)[0].max() + 1 < len(case["centroids"])
+    cause = _ROWS if last_is_empty else ""
+    with when_raised(ValueError, cause), when_raised(IndexError, cause):
+        got = plain(implementation(case["points"], case["centroids"]))
     three = isinstance(got, (tuple, list)) and len(got) == 3
     expect_true(three, "the answer has not three parts", got=got, cause=_THREE)
     nearest, moved, error = got
     return nearest, moved, error
+
+
+def _expect(part: str, got: Any, expected: Any, cause: str) -> None:
+    """Compare one of the three parts; its name is in the message."""
+    expect_equal({part: got}, {part: expected}, **_NEAR, cause=cause)
 
 
 def _cases(rng: np.random.Generator) -> list[Case]:
@@ -65,9 +78,9 @@ def one(implementation: Any, rng: np.random.Generator) -> None:
     def test(case: Case) -> None:
         nearest, moved, _ = _expected(case)
         got = _step(implementation, case)
-        expect_equal(got[0], nearest, cause="with one centroid, number 0 is the nearest of all: " + _THREE)
-        cause = "the mean goes over the points, axis 0; its shape is (1, d)"
-        expect_equal(got[1], moved, **_NEAR, cause=cause)
+        _expect("nearest", got[0], nearest, "with one centroid, number 0 is the nearest of all: " + _THREE)
+        cause = f"the mean goes over the points, axis 0; its shape is (1, d); {_ONCE}"
+        _expect("moved", got[1], moved, cause)
 
     for_each([_case(rng, n, 1, d) for n, d in ((1, 1), (3, 2), (20, 4))], test)
 
@@ -77,7 +90,7 @@ def assignment(implementation: Any, rng: np.random.Generator) -> None:
     def test(case: Case) -> None:
         nearest, _, _ = _expected(case)
         cause = "squared distance = ‖x‖² + ‖c‖² − 2 x·c; of these, only ‖x‖² is the same for all centroids"
-        expect_equal(_step(implementation, case)[0], nearest, cause=cause)
+        _expect("nearest", _step(implementation, case)[0], nearest, cause)
 
     for_each(_cases(rng), test)
 
@@ -86,8 +99,8 @@ def assignment(implementation: Any, rng: np.random.Generator) -> None:
 def update(implementation: Any, rng: np.random.Generator) -> None:
     def test(case: Case) -> None:
         _, moved, _ = _expected(case)
-        cause = "the sum of a centroid's own points, divided by how many they are"
-        expect_equal(_step(implementation, case)[1], moved, **_NEAR, cause=cause)
+        cause = f"the sum of a centroid's own points, divided by how many they are; {_ONCE}"
+        _expect("moved", _step(implementation, case)[1], moved, cause)
 
     def all_used(case: Case) -> bool:
         return len(np.unique(_expected(case)[0])) == len(case["centroids"])
@@ -100,7 +113,7 @@ def error(implementation: Any, rng: np.random.Generator) -> None:
     def test(case: Case) -> None:
         _, _, total = _expected(case)
         cause = "squared distances, summed over the points, to the centroids that were given"
-        expect_equal(_step(implementation, case)[2], total, **_NEAR, cause=cause)
+        _expect("error", _step(implementation, case)[2], total, cause)
 
     for_each(_cases(rng), test)
 
@@ -109,15 +122,17 @@ def error(implementation: Any, rng: np.random.Generator) -> None:
 def empty(implementation: Any, rng: np.random.Generator) -> None:
     def test(case: Case) -> None:
         _, moved, _ = _expected(case)
+        got = _step(implementation, case)[1]
+        all_rows = not isinstance(got, np.ndarray) or got.shape[:1] == (len(moved),)
         cause = "the mean of no points is 0 / 0: keep the old row where the count is 0"
-        expect_equal(_step(implementation, case)[1], moved, **_NEAR, cause=cause)
+        _expect("moved", got, moved, cause if all_rows else _ROWS)
 
-    def with_lonely(case: Case) -> Case:
+    def with_lonely(case: Case, at: int) -> Case:
         lonely = np.full((1, case["points"].shape[1]), 500, np.float32)
-        at = int(rng.integers(len(case["centroids"]) + 1))
         return {**case, "centroids": np.insert(case["centroids"], at, lonely, axis=0)}
 
-    for_each([with_lonely(case) for case in _cases(rng)], test)
+    places = [(case, at) for case in _cases(rng) for at in (0, 1, len(case["centroids"]))]
+    for_each([with_lonely(case, at) for case, at in places], test)
 
 
 @contract.check("of two equally near centroids the first one gets the point", points=1)
@@ -125,8 +140,8 @@ def tie(implementation: Any, rng: np.random.Generator) -> None:
     def test(case: Case) -> None:
         nearest, moved, _ = _expected(case)
         got = _step(implementation, case)
-        expect_equal(got[0], nearest, cause="the smaller number wins, as with argmin")
-        expect_equal(got[1], moved, **_NEAR, cause="the other centroid has no points, and stays")
+        _expect("nearest", got[0], nearest, "the smaller number wins, as with argmin")
+        _expect("moved", got[1], moved, "the other centroid has no points, and stays")
 
     centre = rng.integers(-9, 9, size=(1, 2)).astype(np.float32)
     offsets = np.array([[3, 0], [-3, 0], [0, 3], [3, 0]], np.float32)[: int(rng.integers(2, 5))]
@@ -142,8 +157,8 @@ def far(implementation: Any, rng: np.random.Generator) -> None:
             "first subtract one point, say the mean, from everything, or calculate in float64"
         )
         got = _step(implementation, case)
-        expect_equal(got[0], nearest, cause=cause)
-        expect_equal(got[1], moved, **_NEAR, cause=cause)
+        _expect("nearest", got[0], nearest, cause)
+        _expect("moved", got[1], moved, cause)
 
     for_each([_case(rng, 300, 12, 4, far=8_000.0)], test)
 

@@ -123,7 +123,11 @@ def _plane(rng: np.random.Generator, n: int, degree: int = 3) -> _Graph:
     )
 
 
-@contract.check("a graph of one node", points=1, cause="the entry points themselves belong to the result")
+@contract.check(
+    "a graph of one node",
+    points=1,
+    cause="the entry points themselves belong to the result, with the distances as distance() gave them",
+)
 def one_node(search_layer: Any, rng: np.random.Generator) -> None:
     _expect(search_layer, _Graph([float(rng.integers(1, 9))], {0: []}), [0], 1)
 
@@ -224,7 +228,7 @@ def stops(search_layer: Any, rng: np.random.Generator) -> None:
 @contract.check(
     "what is not allowed is walked through, and not returned",
     points=2,
-    cause="a node that is not allowed is a candidate as any other, and never enters the result",
+    cause="a node that is not allowed is a candidate as any other, and never enters the result, entry or not",
 )
 def filtered(search_layer: Any, rng: np.random.Generator) -> None:
     _expect(search_layer, _path([3.0, 2.0, 1.0, 0.5]), [0], 2, {3})
@@ -237,7 +241,7 @@ def filtered(search_layer: Any, rng: np.random.Generator) -> None:
 @contract.check(
     "with few allowed nodes it goes on until it has ef of them",
     points=2,
-    cause="while the result is not full, no candidate is too far",
+    cause="while the result is not full, no candidate is too far; only allowed nodes fill it, entries too",
 )
 def rare(search_layer: Any, rng: np.random.Generator) -> None:
     _expect(search_layer, _path([0.0, 1.0, 2.0, 3.0, 4.0]), [1], 2, {4})

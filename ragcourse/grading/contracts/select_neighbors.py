@@ -56,7 +56,8 @@ def _expect(
     pairs = _candidates(points) if candidates is None else candidates
     distance = _Distance(points)
     got = select(list(pairs), distance, M, keep_pruned)
-    given = {"candidates": pairs, "M": M, "keep_pruned": keep_pruned, "points": dict(enumerate(points))}
+    given = {"candidates": pairs, "M": M, "keep_pruned": keep_pruned, "base": (0, 0)}
+    given["points"] = dict(enumerate(points))
     expect_equal([int(node) for node in got], expected, given=given)
     return distance
 
@@ -118,7 +119,9 @@ def at_most(select: Any, rng: np.random.Generator) -> None:
 
 
 @contract.check(
-    "the order in which the candidates come does not matter", points=1, cause="go from the nearest on"
+    "the order in which the candidates come does not matter",
+    points=1,
+    cause="go from the nearest on; if “nearer than to every one” fails, too, mend that first",
 )
 def any_order(select: Any, rng: np.random.Generator) -> None:
     points = [(1.0, 0.0), (2.0, 0.1), (0.0, 3.0), (-4.0, 0.5)]
@@ -128,7 +131,9 @@ def any_order(select: Any, rng: np.random.Generator) -> None:
 
 
 @contract.check(
-    "random candidates, nothing filled up", points=2, cause="keep_pruned=False: the dropped ones stay out"
+    "random candidates, nothing filled up",
+    points=2,
+    cause="with keep_pruned=False the dropped stay out; if a check above fails, too, mend that first",
 )
 def random_plain(select: Any, rng: np.random.Generator) -> None:
     for n, M in ((4, 2), (6, 6), (12, 4), (20, 8)):
