@@ -6,13 +6,16 @@ processes load it in milliseconds. A person who waits for the compiler is told s
 
 A kernel takes C-contiguous arrays of the types that it was compiled for: any other type, a read-only
 or a non-contiguous array would compile it again without a word. The classes around kernels see to that.
-Kernels that call each other belong in one file, since Numba notices an edit of the file alone.
+A kernel holds the code of those that it calls, and Numba notices an edit of its own file alone: here any
+edit among the indexes makes all kernels of the library compile again.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from numba import njit
@@ -60,5 +63,18 @@ def kernel(
     ``inline="always"`` pastes the body into its callers.
     """
     compile_: Any = njit(cache=True, nogil=True, fastmath=fastmath, parallel=parallel, inline=inline)  # type: ignore[call-overload]
-    compiled: F | Callable[[F], F] = compile_ if function is None else compile_(function)
-    return compiled
+
+    def decorate(plain: F) -> F:
+        compiled: Any = compile_(plain)
+        file = compiled._cache._cache_file  # Numba offers no other way to say what a kernel depends on
+        file._source_stamp = (file._source_stamp, _state_of_sources())
+        return compiled  # type: ignore[no-any-return]
+
+    return decorate if function is None else decorate(function)
+
+
+@cache
+def _state_of_sources() -> tuple[tuple[str, int, int], ...]:
+    """Name, size and time of change of every file that kernels of the library are written in."""
+    files = sorted(Path(__file__).with_name("indexes").rglob("*.py"))
+    return tuple((file.name, (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files)
