@@ -125,7 +125,7 @@ def check_graph(graph: Graph, count: int, entry: int) -> None:
     begin, rows = np.repeat(graph.upper_at[:count] - np.cumsum(level) + level, level), np.arange(level.sum())
     assert np.array_equal(np.sort(begin + rows), rows), "two nodes share a row of upper links"
 
-    def show(wrong: NDArray[np.bool_], of: NDArray[Any], fault: str) -> None:
+    def show(wrong: NDArray[np.bool_] | np.bool_, of: NDArray[Any], fault: str) -> None:
         if wrong.any():
             node = int(of[np.argmax(wrong)])
             rows = [graph.links[node], *graph.upper[graph.upper_at[node] :][: level[node]]]

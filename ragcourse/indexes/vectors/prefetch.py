@@ -17,7 +17,8 @@ def _prefetch(typing: Any, array: Any, row: Any, column: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = signature.args[0]
         view = context.make_array(kind)(context, builder, arguments[0])
-        place = cgutils.get_item_pointer(context, builder, kind, view, arguments[1:], wraparound=False)
+        get_pointer: Any = cgutils.get_item_pointer
+        place = get_pointer(context, builder, kind, view, arguments[1:], wraparound=False)
         byte, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
         call = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
         ask = builder.module.declare_intrinsic("llvm.prefetch", [byte], call)
