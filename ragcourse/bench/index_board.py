@@ -44,9 +44,9 @@ class Sizes:
 
     sets: tuple[tuple[int, int], ...] = ((100_000, 128), (50_000, 384))  # vectors × dimensions
     handbook: bool = True
-    queries: int = 1000
+    queries: int = 500
     build: int = 10_000  # vectors in a build that is repeated
-    efforts: tuple[int, ...] = (10, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # ef
+    efforts: tuple[int, ...] = (10, 20, 40, 80, 120, 180, 256)  # ef
     growth: tuple[int, ...] = (10_000, 30_000, 100_000)
     keys: int = 200_000
     words: int = 1_000_000  # English words, or all there are
@@ -125,19 +125,22 @@ class Board:
 
 
 def least_effort(recall: Callable[[int], float], target: float, low: int, high: int) -> int | None:
-    """The smallest effort from ``low`` to ``high`` with that recall, by bisection; None if the last fails.
+    """The smallest effort from ``low`` to ``high`` with that recall; None if even the last has less.
 
-    Recall grows with effort, but for noise of a thousandth.
+    Recall grows with effort, but for noise of a thousandth. Effort is doubled until enough, then bisected.
     """
-    if recall(high) < target:
-        return None
-    while low < high:
-        middle = (low + high) // 2
+    enough = low
+    while recall(enough) < target:
+        if enough == high:
+            return None
+        low, enough = enough + 1, min(2 * enough, high)
+    while low < enough:
+        middle = (low + enough) // 2
         if recall(middle) >= target:
-            high = middle
+            enough = middle
         else:
             low = middle + 1
-    return high
+    return enough
 
 
 def bars_table(details: Mapping[str, Any]) -> str:
