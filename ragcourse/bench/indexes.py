@@ -32,7 +32,7 @@ def indexes(
 ) -> None:
     """Fill the report: all of `PARTS`, or ``only`` one; on the course's vectors, or on those in ``file``.
 
-    Unless it is ``quick``, a run writes the table of bars beside its results, and pictures if all parts ran.
+    Unless it is ``quick``, a run writes the table of bars and the pictures of its parts beside its results.
     Raises ``ValueError`` for an unknown part or a file without usable vectors, ``RuntimeError`` for a peer
     that is not installed.
     """
@@ -56,10 +56,9 @@ def indexes(
     if quick:
         return
     written = [write_atomically(RESULTS / f"{report.name}.md", bars_table(report.details))]
-    if only is None:
-        from ragcourse.bench.index_plots import draw
+    from ragcourse.bench.index_plots import draw
 
-        written += draw(report.details, RESULTS, report.name)
+    written += draw(report.details, RESULTS, "indexes" if file is None else report.name)
     for path in written:
         progress(f"written: {path}")
 
