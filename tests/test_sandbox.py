@@ -507,3 +507,15 @@ def test_a_notebook_runs_with_every_store(tmp_path: Path) -> None:
     )
     assert (ended.returncode, ended.reason) == (0, ""), ended.output
     assert f"{len(NOTEBOOK)} passed" in ended.output
+
+
+def test_the_word_of_a_program_that_ends_at_once_is_not_taken_for_its_start() -> None:
+    """Both messages may lie in the socket when the first is read."""
+    here, there = socket.socketpair()
+    with here, there, Path(os.devnull).open() as file:
+        socket.send_fds(there, [b"ready 22699\n"], [file.fileno()])
+        there.sendall(b"ended 1\n")
+        line, files = sandbox._first_line(here)
+        assert line == b"ready 22699\n" and len(files) == 1
+        assert here.recv(99) == b"ended 1\n"
+        os.close(files[0])

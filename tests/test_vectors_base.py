@@ -98,13 +98,13 @@ def test_readers_share_and_a_writer_who_waits_is_let_in_before_new_readers() -> 
     threads[-1].start()
     while not lock.shared._door.locked():  # until the writer waits
         threading.Event().wait(0.001)
-    threads.append(threading.Thread(target=reader, args=("late", threading.Event(), threading.Event())))
+    threads.append(threading.Thread(target=reader, args=("late", threading.Event(), leave)))
     threads[-1].start()
     assert order == []
     leave.set()
-    for thread in threads[:3]:
+    for thread in threads:
         thread.join(30)
-    assert sorted(order[:2]) == ["first", "second"] and order[2] == "writer"
+    assert sorted(order[:2]) == ["first", "second"] and order[2:] == ["writer", "late"]
     with lock.exclusive:
         pass
 

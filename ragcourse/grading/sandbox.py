@@ -170,7 +170,7 @@ def _launch(
     try:
         master.settimeout(PATIENCE)
         master.sendall(json.dumps(order).encode() + b"\n")
-        answer, shown, *_ = socket.recv_fds(master, 4096, 8)
+        answer, shown = _first_line(master)
     except OSError as error:
         answer, shown = f"error it did not answer: {error}".encode(), []
     kind, _, text = answer.decode().strip().partition(" ")
@@ -185,6 +185,17 @@ def _launch(
         said = launcher.communicate()
     trace = b"".join(filter(None, said)).decode(errors="replace")
     raise OSError(text if kind == "error" else f"the sandbox did not start: {trace}")
+
+
+def _first_line(master: socket.socket) -> tuple[bytes, list[int]]:
+    """A line and the files sent with it. Byte by byte: a program that ends at once has sent more by now."""
+    line, files = b"", list[int]()
+    while not line.endswith(b"\n"):
+        byte, sent, *_ = socket.recv_fds(master, 1, 8)
+        if not byte:
+            break
+        line, files = line + byte, files + sent
+    return line, files
 
 
 def _environment(home: Path, temporary: Path) -> dict[str, str]:
