@@ -52,7 +52,7 @@ install: python-choice $(LAB_READY) ## install alone
 test: python-choice $(TEST_READY) $(HNSWLIB_TRIED) ## install, then lint, type-check and run every test and every solution notebook
 	$(PY) -m ruff check .
 	$(PY) -m mypy --strict ragcourse
-	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env --nbval-cell-timeout=60 \
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env --nbval-cell-timeout=120 \
 		--nbval-kernel-startup-timeout=60 tests $(wildcard solutions)
 
 lint: python-choice $(TEST_READY) ## ruff and mypy alone
