@@ -130,6 +130,12 @@ def test_a_hostile_answer_fails_and_nothing_escapes(name: str) -> None:
     assert result.outcomes[0].name in repr(result) and result.outcomes[0].name in result._repr_html_()
 
 
+def test_an_error_that_is_raised_again_does_not_keep_its_first_input() -> None:
+    implementation = raises(ValueError("one object"))
+    inputs = [run(sort_contract(), implementation, seed).outcomes[0].given for seed in (3, 7)]
+    assert inputs == ["[29]", "[27]"]
+
+
 def test_the_smallest_failing_input_is_shown() -> None:
     outcome = run(sort_contract(), list, SEED).outcomes[0]
     numbers = list(map(int, outcome.given.strip("[]").split(", ")))

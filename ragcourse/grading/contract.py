@@ -171,7 +171,7 @@ def _run_check(contract: Contract, check: Check, implementation: object, seed: i
         check.points,
         tried.seconds,
         message="your code raised an error",
-        given=error.__dict__.get("failing_input", ""),
+        given=error.__dict__.pop("failing_input", ""),  # the next check may raise the same object again
         got=f"{text}{place_of(error)}",
         cause=_likely(error) or check.cause,
         printed=tried.printed,
@@ -180,7 +180,7 @@ def _run_check(contract: Contract, check: Check, implementation: object, seed: i
 
 def _likely(error: BaseException) -> str:
     """The cause that the contract gave this error, see `expect.when_raised`, or that its kind always has."""
-    own = error.__dict__.get("likely_cause")
+    own = error.__dict__.pop("likely_cause", None)
     return str(own) if own else next((cause for kind, cause in LIKELY if isinstance(error, kind)), "")
 
 
