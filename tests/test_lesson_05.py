@@ -1,71 +1,21 @@
-"""The contracts and the widget of lesson 05."""
+"""The widget of lesson 05, its pictures, and its example in the library."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from ragcourse.grading import run
-from ragcourse.grading.contracts import contract_of
 from ragcourse.grading.contracts.pq_encode import CODEBOOKS, FOUR
 from ragcourse.grading.contracts.pq_search import FOUR_CODES, QUERY
-from ragcourse.grading.result import Result
 from ragcourse.indexes.vectors.pq import PQ, ProductQuantizer
 from ragcourse.widgets import pq_codebooks as widget
 from ragcourse.widgets import pq_pictures as pictures
 from ragcourse.widgets.pq_codebooks import BOOKS, DATA, ITERATIONS, MAX_BITS, POINTS, CodebookPlane
-from tests.wrong_answers import exercise_5_1, exercise_5_2
 
-EXERCISES = {"5.1": exercise_5_1, "5.2": exercise_5_2}
-WRONG = [
-    pytest.param(exercise, implementation, message, id=f"{exercise} {name}")
-    for exercise, module in EXERCISES.items()
-    for name, (implementation, message) in module.WRONG.items()
-]
 DEFAULTS = {"data": DATA[0], "books": BOOKS[0], "bits": 6, "rerank": 0, "x": 0.28, "y": 0.12}
-
-
-def first_failure(result: Result) -> str:
-    """What the table says of the first check that failed: its name and the lines below it."""
-    outcome = next(outcome for outcome in result.outcomes if outcome.state != "passed")
-    return "\n".join([outcome.name, *(text for _, text in outcome.details)])
-
-
-@pytest.mark.parametrize(
-    ("exercise", "implementation"),
-    [
-        ("5.1", exercise_5_1.right),
-        ("5.1", exercise_5_1.broadcast),
-        ("5.2", exercise_5_2.right),
-        ("5.2", exercise_5_2.decoding),
-        ("5.2", exercise_5_2.taking),
-        ("5.2", exercise_5_2.one_by_one),
-    ],
-)
-def test_right_answers_pass_with_every_seed(exercise: str, implementation: Callable[..., Any]) -> None:
-    for seed in range(25):
-        result = run(contract_of(exercise), implementation, seed)
-        assert result.passed, result
-
-
-@pytest.mark.parametrize(("exercise", "implementation", "message"), WRONG)
-def test_a_wrong_answer_is_told_why(exercise: str, implementation: Callable[..., Any], message: str) -> None:
-    for seed in range(5):
-        result = run(contract_of(exercise), implementation, seed)
-        assert not result.passed
-        assert message in first_failure(result)
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_a_stub_is_told_its_task(exercise: str) -> None:
-    result = run(contract_of(exercise), EXERCISES[exercise].stub)
-    assert not result.written
-    assert f"Exercise {exercise}: " in repr(result)
 
 
 def test_the_library_misses_x4_too_and_finds_it_among_three() -> None:

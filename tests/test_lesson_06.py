@@ -1,8 +1,7 @@
-"""Lesson 06: its contracts with right and wrong answers, its steps, its widget and its pictures."""
+"""Lesson 06: its steps, its widget and its pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,6 @@ import pytest
 from numpy.typing import NDArray
 
 from ragcourse.bench import hnsw_steps
-from ragcourse.grading import run
-from ragcourse.grading.contracts import contract_of
-from ragcourse.grading.result import Result
 from ragcourse.indexes.vectors.hnsw import HNSW
 from ragcourse.widgets.base import pack
 from ragcourse.widgets.hnsw_pictures import choose, draw_reach, seconds_at
@@ -20,46 +16,6 @@ from ragcourse.widgets.hnsw_walk import LINKS, HnswWalk, example_graphs, layers_
 from tests.wrong_answers import exercise_6_1, exercise_6_2
 
 Floats = NDArray[np.float32]
-EXERCISES = {"6.1": exercise_6_1, "6.2": exercise_6_2}
-WRONG = [
-    pytest.param(exercise, implementation, message, id=f"{exercise} {name}")
-    for exercise, module in EXERCISES.items()
-    for name, (implementation, message) in module.WRONG.items()
-]
-
-
-def first_failure(result: Result) -> str:
-    """What the table says of the first check that failed: its name and the lines below it."""
-    outcome = next(outcome for outcome in result.outcomes if outcome.state != "passed")
-    return "\n".join([outcome.name, *(text for _, text in outcome.details)])
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_the_solution_passes_with_every_seed(exercise: str) -> None:
-    for seed in range(25):
-        result = run(contract_of(exercise), EXERCISES[exercise].right, seed)
-        assert result.passed, result
-
-
-def test_a_search_without_heaps_passes_too() -> None:
-    for seed in range(5):
-        result = run(contract_of("6.1"), exercise_6_1.with_one_pool, seed)
-        assert result.passed, result
-
-
-@pytest.mark.parametrize(("exercise", "implementation", "message"), WRONG)
-def test_a_wrong_answer_is_told_why(exercise: str, implementation: Callable[..., Any], message: str) -> None:
-    for seed in range(3):
-        result = run(contract_of(exercise), implementation, seed)
-        assert not result.passed
-        assert message in first_failure(result)
-
-
-@pytest.mark.parametrize("exercise", EXERCISES)
-def test_a_stub_is_told_its_task(exercise: str) -> None:
-    result = run(contract_of(exercise), EXERCISES[exercise].stub)
-    assert not result.written
-    assert f"Exercise {exercise}: " in repr(result)
 
 
 # ---- the steps between a search that is compiled and the library's ----

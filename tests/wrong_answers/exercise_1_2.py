@@ -269,3 +269,6 @@ WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "bare JSON lines": (_BareLines, "a checksum over the record"),
     "a dictionary in the class": (_RemembersInTheClass, "the one file"),
 }
+
+ALSO_RIGHT = (OneChecksumPerLine,)
+forget = _RemembersInTheClass.memory.clear

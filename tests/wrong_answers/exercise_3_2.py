@@ -234,3 +234,5 @@ WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "counts in halves": (_CountsInHalves, "a leaf is too full as soon as it has `order` keys"),
     "unsorted": (_Unsorted, "insert into the leaf where the key belongs"),
 }
+
+ALSO_RIGHT = (LowerMiddle,)

@@ -111,3 +111,5 @@ WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "pads what does not fit": (_no_refusal, "how many dimensions came"),
     "changes the vectors": (_normalises_in_place, "work on a copy"),
 }
+
+ALSO_RIGHT = (broadcast,)

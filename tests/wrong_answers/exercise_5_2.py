@@ -222,3 +222,5 @@ WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "a shortlist of k": (_searching(length=lambda k, rerank: k), "X4 is third by table"),
     "k = 0 finds nothing": (_searching(refuse=lambda k: None), "names k"),
 }
+
+ALSO_RIGHT = (decoding, taking, one_by_one)

@@ -203,3 +203,5 @@ WRONG: dict[str, tuple[Callable[..., Any], str]] = {
     "any ef will do": (_refuses_nothing, "text names ef"),
     "eats its argument": (_eats_the_entries, "your code changed its argument"),
 }
+
+ALSO_RIGHT = (with_one_pool,)
