@@ -15,7 +15,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import IO, Any
 
 import nbformat
@@ -32,26 +31,11 @@ from ragcourse.grading.judge import seeds_of
 from ragcourse.grading.link import CALL, LIMIT, REPLY
 from ragcourse.grading.wire import Encoder
 from tests import test_contract as toy
-from tests.wrong_answers import (
-    exercise_0_1,
-    exercise_0_2,
-    exercise_0_3,
-    exercise_0_4,
-    exercise_1_1,
-    exercise_1_2,
-)
+from tests.wrong_answers import EXERCISES
 
 ROOT = Path(__file__).parents[1]
 SEED = 3
 PATIENCE = 20  # seconds until a test gives up
-EXERCISES: dict[str, ModuleType] = {
-    "0.1": exercise_0_1,
-    "0.2": exercise_0_2,
-    "0.3": exercise_0_3,
-    "0.4": exercise_0_4,
-    "1.1": exercise_1_1,
-    "1.2": exercise_1_2,
-}
 
 
 def toys() -> dict[str, Contract]:
@@ -180,12 +164,13 @@ def test_every_answer_gets_the_same_verdict_as_in_one_process(
     exercise: str, course: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module = EXERCISES[exercise]
+    forget = getattr(module, "forget", lambda: None)
     wrong = {name: implementation for name, (implementation, _) in module.WRONG.items()}
     for name, implementation in {"right": module.right, "stub": module.stub, **wrong}.items():
-        exercise_1_2._RemembersInTheClass.memory.clear()
+        forget()
         monkeypatch.delenv(JUDGE, raising=False)
         here = check(exercise, implementation, SEED).to_dict()
-        exercise_1_2._RemembersInTheClass.memory.clear()
+        forget()
         monkeypatch.setenv(JUDGE, course.socket)
         check(exercise, implementation)
         there = course.said()
@@ -247,17 +232,17 @@ def test_a_refused_hand_in_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv(JUDGE, judge.socket)
         for exercise in ("1.1", "?", "x" * 1_000):
             with pytest.raises(RuntimeError, match="there is no such exercise"):
-                check(exercise, exercise_1_1.right)
+                check(exercise, EXERCISES["1.1"].right)
         for _ in range(2):
-            check("0.4", exercise_0_4.right)
+            check("0.4", EXERCISES["0.4"].right)
         with pytest.raises(RuntimeError, match="handed in 2 times already"):
-            check("0.4", exercise_0_4.right)
+            check("0.4", EXERCISES["0.4"].right)
         assert [judge.said()["result"]["passed"] for _ in range(2)] == [True, True]
         assert contract_of("0.4").points > 0
     finally:
         judge.stop()
     with pytest.raises(RuntimeError, match=r"exercise 0\.4 cannot be handed in: no judge answers at"):
-        check("0.4", exercise_0_4.right)
+        check("0.4", EXERCISES["0.4"].right)
 
 
 def test_the_courses_own_code_is_named(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
